@@ -1,0 +1,1 @@
+"""Argo CD: applications, and what they sync."""

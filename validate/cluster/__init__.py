@@ -1,0 +1,1 @@
+"""Kubernetes: objects, references, selectors, scheduling, RBAC, schemas, admission."""

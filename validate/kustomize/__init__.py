@@ -1,0 +1,1 @@
+"""Kustomize: the tree that an overlay reads, rendering it, and who wrote each field."""
