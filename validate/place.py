@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol, TypeAlias
 
-Scalar: TypeAlias = None | bool | int | float | str
+Scalar: TypeAlias = bool | int | float | str | None
 Json: TypeAlias = "Scalar | list[Json] | dict[str, Json]"
 Key: TypeAlias = str | int
 Path: TypeAlias = tuple[Key, ...]
@@ -43,12 +43,15 @@ class Origin(NamedTuple):
     """The place in the repository that wrote a value.
 
     ``file`` is a posix path relative to the repository, ``line`` and ``column`` are 1-based.
+    ``text_line`` is where the text of a string begins: the line after ``line`` for a block scalar,
+    so that line n of a file inside a ConfigMap stands at ``text_line + n - 1``.
     """
 
     file: str
     line: int
     column: int
     writer: Writer
+    text_line: int = 0
 
     def __str__(self) -> str:
         """Return ``file:line``, which terminals and editors open."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from validate.place import Json, Origin, Path, Place, lookup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 # Where each kind keeps its pod template; a Pod is its own.
 _POD_TEMPLATES: dict[str, Path] = {

@@ -8,12 +8,13 @@ it. Rules are pure: they look at places and yield breaches; the engine adds ever
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
     from validate.overlay import Overlay, Repository
     from validate.place import Json, Place, Spot
 

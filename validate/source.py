@@ -1,0 +1,298 @@
+"""Source files: YAML in which every value knows the line that it stands on.
+
+Files are read once per process and shared by all overlays that use them, so a :class:`Field` is
+immutable: whoever changes a value makes a new field and keeps the parts that stay.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, TypeAlias
+
+import yaml
+
+from validate.errors import SourceError
+from validate.place import Json, Key, Origin, Path, Place, Scalar, Writer
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Iterator, Mapping, Sequence
+
+# Far above any manifest, far below what exhausts a machine: an "alias bomb" of nine lines expands
+# to a thousand million values.
+_MOST_VALUES = 2_000_000
+_DEEPEST = 200
+
+Content: TypeAlias = "Scalar | dict[str, Field] | list[Field]"
+
+
+class Field:
+    """A value with the lines that wrote it, the last writer first."""
+
+    __slots__ = ("_plain", "value", "writers")
+
+    def __init__(self, value: Content, writers: tuple[Origin, ...]) -> None:
+        self.value = value
+        self.writers = writers
+        self._plain: Json = None
+
+    @property
+    def origin(self) -> Origin:
+        """The line that last wrote it."""
+        return self.writers[0]
+
+    def plain(self) -> Json:
+        """Return the value without its writers, to be read and never changed."""
+        if isinstance(self.value, dict):
+            if self._plain is None:
+                self._plain = {key: field.plain() for key, field in self.value.items()}
+            return self._plain
+        if isinstance(self.value, list):
+            if self._plain is None:
+                self._plain = [field.plain() for field in self.value]
+            return self._plain
+        return self.value
+
+    def get(self, *path: Key) -> Field | None:
+        """Return the field at ``path`` below this one, None where nothing stands."""
+        field: Field | None = self
+        for key in path:
+            if field is None:
+                return None
+            field = field.below(key)
+        return field
+
+    def below(self, key: Key) -> Field | None:
+        """Return the field under one key or index."""
+        if isinstance(self.value, dict) and isinstance(key, str):
+            return self.value.get(key)
+        if isinstance(self.value, list) and isinstance(key, int) and 0 <= key < len(self.value):
+            return self.value[key]
+        return None
+
+    def text(self, *path: Key) -> str:
+        """Return the string at ``path``, the empty string for anything else."""
+        field = self.get(*path)
+        return field.value if field is not None and isinstance(field.value, str) else ""
+
+    def mapping(self, *path: Key) -> Mapping[str, Field]:
+        """Return the mapping at ``path``, an empty one for anything else."""
+        field = self.get(*path)
+        return field.value if field is not None and isinstance(field.value, dict) else {}
+
+    def sequence(self, *path: Key) -> Sequence[Field]:
+        """Return the list at ``path``, an empty one for anything else."""
+        field = self.get(*path)
+        return field.value if field is not None and isinstance(field.value, list) else []
+
+    def writers_at(self, path: Path) -> tuple[Origin, ...]:
+        """Return who wrote the value at ``path`` or, where nothing stands, its nearest ancestor."""
+        field = self
+        for key in path:
+            below = field.below(key)
+            if below is None:
+                break
+            field = below
+        return field.writers
+
+
+class SourceDocument:
+    """A YAML document of the repository as a :class:`validate.place.Document`."""
+
+    def __init__(self, title: str, field: Field) -> None:
+        self.title = title
+        self.field = field
+
+    @property
+    def value(self) -> Json:
+        """The whole value."""
+        return self.field.plain()
+
+    @property
+    def place(self) -> Place:
+        """The place of the whole document."""
+        return Place.root(self)
+
+    def writers(self, path: Path) -> tuple[Origin, ...]:
+        """Return who wrote the value at ``path``, the last writer first."""
+        return self.field.writers_at(path)
+
+
+class _KubernetesLoader(yaml.CSafeLoader):
+    """Reads scalars as Kubernetes does: no timestamps, no sexagesimal numbers."""
+
+
+class _BinderHubLoader(yaml.CSafeLoader):
+    """Reads scalars as PyYAML does in BinderHub's own process."""
+
+
+_SEXAGESIMAL = ":"
+_KubernetesLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def read_text(root: pathlib.Path, file: str) -> str:
+    """Return the text of ``file`` (relative to ``root``).
+
+    Raises:
+        SourceError: it is not there, not readable, or not UTF-8 (with the line of the first bad byte).
+    """
+    try:
+        data = (root / file).read_bytes()
+    except IsADirectoryError:
+        raise SourceError(file, 1, "is a directory where a file is expected; name a file in it") from None
+    except FileNotFoundError:
+        raise SourceError(file, 1, "does not exist; create it or remove the reference to it") from None
+    except OSError as error:
+        raise SourceError(file, 1, f"cannot be read ({error.strerror}); check its permissions") from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise SourceError(file, line, "is not UTF-8; save the file in that encoding") from None
+
+
+@cache
+def read_documents(root: pathlib.Path, file: str, writer: Writer) -> tuple[Field, ...]:
+    """Return the YAML documents of ``file``, empty ones left out; read once per process.
+
+    Raises:
+        SourceError: as :func:`read_text` and :func:`compose`.
+    """
+    return tuple(compose(read_text(root, file), file, writer=writer))
+
+
+def compose(
+    text: str,
+    file: str,
+    *,
+    writer: Writer = Writer.SOURCE,
+    first_line: int = 1,
+    binderhub: bool = False,
+) -> Iterator[Field]:
+    """Yield the documents of ``text``; line 1 of it is line ``first_line`` of ``file``.
+
+    ``binderhub`` reads scalars as BinderHub's loader does (YAML 1.1 in full) instead of as Kubernetes does.
+
+    Raises:
+        SourceError: not YAML, a key twice in one mapping, keys that are no strings where only
+            strings can be meant, or aliases that expand beyond any sensible size.
+    """
+    loader = _BinderHubLoader if binderhub else _KubernetesLoader
+    try:
+        for node in yaml.compose_all(text, Loader=loader):
+            reader = _Reader(file, writer, first_line, binderhub=binderhub)
+            field = reader.read(node, node.start_mark, 0)
+            if not (field.value is None and isinstance(node, yaml.ScalarNode)):
+                yield field
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + first_line if mark else first_line
+        raise SourceError(file, line, f"is not YAML ({error.problem or error.context})") from None
+    except yaml.YAMLError as error:
+        line = first_line + text[: getattr(error, "position", 0)].count("\n")
+        raise SourceError(file, line, f"is not YAML ({getattr(error, 'reason', error)})") from None
+    except RecursionError:
+        raise SourceError(file, first_line, f"nests deeper than {_DEEPEST} levels; flatten it") from None
+
+
+class _Reader:
+    """Turns the nodes of one document into fields; an alias shares the field of its anchor."""
+
+    def __init__(self, file: str, writer: Writer, first_line: int, *, binderhub: bool) -> None:
+        self.file = file
+        self.writer = writer
+        self.first_line = first_line
+        self.binderhub = binderhub
+        self.constructor = yaml.constructor.SafeConstructor()
+        self.seen: dict[int, tuple[Field, int]] = {}
+        self.size = 0
+
+    def origin(self, mark: yaml.Mark, *, block: bool = False) -> Origin:
+        line = mark.line + self.first_line
+        return Origin(self.file, line, mark.column + 1, self.writer, line + 1 if block else line)
+
+    def read(self, node: yaml.Node, mark: yaml.Mark, depth: int) -> Field:
+        known = self.seen.get(id(node))
+        if known is not None:
+            field, size = known
+            self.grow(size, mark)
+            return field
+        if depth > _DEEPEST:
+            raise SourceError(
+                self.file, mark.line + self.first_line, f"nests deeper than {_DEEPEST} levels; flatten it"
+            )
+        before = self.size
+        self.grow(1, mark)
+        content: Content
+        block = False
+        if isinstance(node, yaml.MappingNode):
+            content = self.mapping(node, depth)
+        elif isinstance(node, yaml.SequenceNode):
+            content = [self.read(item, item.start_mark, depth + 1) for item in node.value]
+        elif isinstance(node, yaml.ScalarNode):
+            content = self.scalar(node)
+            block = node.style in ("|", ">")
+        else:
+            raise TypeError(node)
+        field = Field(content, (self.origin(mark, block=block),))
+        self.seen[id(node)] = (field, self.size - before)
+        return field
+
+    def grow(self, values: int, mark: yaml.Mark) -> None:
+        self.size += values
+        if self.size > _MOST_VALUES:
+            problem = f"aliases expand to more than {_MOST_VALUES:,} values; write the values out"
+            raise SourceError(self.file, mark.line + self.first_line, problem)
+
+    def mapping(self, node: yaml.MappingNode, depth: int) -> dict[str, Field]:
+        own: dict[str, Field] = {}
+        merged: dict[str, Field] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                sources = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+                for source in sources:
+                    field = self.read(source, source.start_mark, depth + 1)
+                    if isinstance(field.value, dict):
+                        merged = {**field.value, **merged}
+                continue
+            key = self.key(key_node)
+            if key in own:
+                line = key_node.start_mark.line + self.first_line
+                raise SourceError(
+                    self.file, line, f"has the key {key!r} twice in one mapping; keep one of them"
+                )
+            # The line of a mapping or list is that of its key: the first line of what is written.
+            block = isinstance(value_node, yaml.CollectionNode) and not value_node.flow_style
+            own[key] = self.read(value_node, (key_node if block else value_node).start_mark, depth + 1)
+        return {**merged, **own}
+
+    def key(self, node: yaml.Node) -> str:
+        if not isinstance(node, yaml.ScalarNode):
+            line = node.start_mark.line + self.first_line
+            raise SourceError(self.file, line, "has a key that is a list or mapping; use a string")
+        return str(node.value)
+
+    def scalar(self, node: yaml.ScalarNode) -> Scalar:
+        tag = node.tag.removeprefix("tag:yaml.org,2002:")
+        text: str = node.value
+        try:
+            match tag:
+                case "str":
+                    return text
+                case "null":
+                    return None
+                case "bool":
+                    return bool(self.constructor.construct_yaml_bool(node))
+                case "int" if self.binderhub or _SEXAGESIMAL not in text:
+                    return int(self.constructor.construct_yaml_int(node))
+                case "float" if self.binderhub or _SEXAGESIMAL not in text:
+                    return float(self.constructor.construct_yaml_float(node))
+        except ValueError:
+            line = node.start_mark.line + self.first_line
+            raise SourceError(
+                self.file, line, f"has {text!r} where its tag wants a number; correct it"
+            ) from None
+        return text
