@@ -198,6 +198,11 @@ def compose(
         raise SourceError(file, first_line, f"nests deeper than {_DEEPEST} levels; flatten it") from None
 
 
+def load_rendered(text: str) -> Iterator[Json]:
+    """Yield the documents that Kustomize printed, without marks."""
+    return yaml.load_all(text, Loader=_KubernetesLoader)
+
+
 class _Reader:
     """Turns the nodes of one document into fields; an alias shares the field of its anchor."""
 

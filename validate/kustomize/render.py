@@ -1,0 +1,151 @@
+"""Rendering an overlay with Kustomize: the only module that runs a process."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+from validate.errors import CannotCheckError, SourceError
+
+VERSION = "5.8"
+_PINNED = "5.8.1"
+_WRAPPER = "kustomization.yaml"
+_SCHEMA = "merge-keys.json"
+# 50,000 objects take half a minute on two slow cores; what takes longer hangs.
+_TIMEOUT_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Kustomize:
+    """A kustomize of the version that Argo CD uses."""
+
+    path: str
+    version: str
+
+    def start(self, root: Path, overlay: str, *, plain: bool = False) -> Build:
+        """Start rendering ``overlay`` (relative to ``root``); it goes on while something else is done.
+
+        A strategic-merge patch makes Kustomize parse its whole OpenAPI document, which is most of
+        its time. A wrapper kustomization outside the repository gives it the part that matters
+        instead; ``plain`` renders without the wrapper, as Argo CD does.
+        """
+        workspace = None if plain else _Workspace(root, overlay)
+        target = str(root / overlay) if workspace is None else workspace.directory
+        process = subprocess.Popen(  # noqa: S603 - our own tool, no shell
+            [self.path, "build", target],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+        )
+        return Build(overlay, process, workspace)
+
+    def build(self, root: Path, overlay: str, *, plain: bool = False) -> str:
+        """Return what ``overlay`` renders.
+
+        Raises:
+            SourceError: Kustomize refuses; with its own words.
+        """
+        return self.start(root, overlay, plain=plain).result()
+
+
+class Build:
+    """A rendering under way."""
+
+    def __init__(self, overlay: str, process: subprocess.Popen[bytes], workspace: _Workspace | None) -> None:
+        self.overlay = overlay
+        self._process = process
+        self._workspace = workspace
+
+    def result(self) -> str:
+        """Wait for it and return the rendered YAML.
+
+        Raises:
+            SourceError: Kustomize refuses, or is not done within the limit.
+        """
+        try:
+            output, errors = self._process.communicate(timeout=_TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            problem = (
+                f"is not rendered after {_TIMEOUT_SECONDS} s; look for a base that is fetched from elsewhere"
+            )
+            raise SourceError(f"{self.overlay}/{_WRAPPER}", 1, problem) from None
+        finally:
+            self.cancel()
+        if self._process.returncode != 0:
+            words = _clean(errors.decode(errors="replace"))
+            raise SourceError(f"{self.overlay}/{_WRAPPER}", 1, f"cannot be rendered: {words}")
+        return output.decode()
+
+    def cancel(self) -> None:
+        """Stop it if it still runs, and leave nothing behind."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        if self._workspace is not None:
+            self._workspace.remove()
+
+
+class _Workspace:
+    """A throw-away directory with a kustomization around an overlay."""
+
+    def __init__(self, root: Path, overlay: str) -> None:
+        self.directory = tempfile.mkdtemp(prefix="validate-")
+        # Kustomize refuses absolute paths to bases, and resolves links before it goes up.
+        target = os.path.relpath((root / overlay).resolve(), os.path.realpath(self.directory))
+        here = Path(self.directory)
+        (here / _WRAPPER).write_text(
+            f"resources: [{target!r}]\nopenapi: {{path: {_SCHEMA}}}\n", encoding="utf-8"
+        )
+        (here / _SCHEMA).write_bytes(_schema())
+
+    def remove(self) -> None:
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+@cache
+def _schema() -> bytes:
+    return resources.files(__package__).joinpath(_SCHEMA).read_bytes()
+
+
+@cache
+def find_kustomize(root: Path) -> Kustomize:
+    """Return the kustomize to use: ``$KUSTOMIZE``, else the one in ``.tools``, else the one on the path.
+
+    Raises:
+        CannotCheckError: there is none, or not of version 5.8.
+    """
+    candidates = [os.environ.get("KUSTOMIZE"), str(root / ".tools" / "kustomize"), shutil.which("kustomize")]
+    path = next((one for one in candidates if one and os.access(one, os.X_OK)), None)
+    way_out = f"run 'make validate', which installs {_PINNED} into .tools, or set KUSTOMIZE to one"
+    if path is None:
+        raise CannotCheckError(f"kustomize is not installed; {way_out}")
+    try:
+        done = subprocess.run(  # noqa: S603 - our own tool, no shell
+            [path, "version"], capture_output=True, text=True, timeout=60, check=False
+        )
+    except OSError as error:
+        raise CannotCheckError(f"{path} cannot be run ({error.strerror}); {way_out}") from None
+    found = re.search(r"\d+\.\d+\.\d+", done.stdout + done.stderr)
+    version = found.group() if found else "of an unknown version"
+    if not version.startswith(VERSION + "."):
+        problem = f"{path} is kustomize {version}, and Argo CD renders with {VERSION}"
+        raise CannotCheckError(f"{problem}: what is checked would not be what is synced; {way_out}")
+    return Kustomize(path, version)
+
+
+def _clean(text: str) -> str:
+    """Return Kustomize's message in one line, without its prefix and the paths of this machine."""
+    line = " ".join(text.split()).removeprefix("Error: ")
+    line = re.sub(
+        r"accumulat\w+ (?:resources|components)?:? ?(?:accumulation err='accumulating resources from '[^']*': )?",
+        "",
+        line,
+    )
+    return line or "kustomize says nothing"

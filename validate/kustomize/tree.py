@@ -1,0 +1,439 @@
+"""The tree of kustomizations that an overlay reads, evaluated field by field.
+
+Kustomize says what an overlay renders, not who wrote which field of it. This module goes through
+the same kustomizations in the same order (``AccumulateTarget`` of kustomize/api v0.21.1: resources,
+generators, components, then transformers) on fields that carry their writers. Kustomize's own
+output stays the truth: :mod:`validate.trace` compares every value with it, and claims a line only
+where both agree.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from validate.errors import SourceError
+from validate.kustomize import transformers
+from validate.kustomize.generators import generate, merge_generated
+from validate.kustomize.jsonpatch import apply_operations
+from validate.kustomize.merge import schema_of, strategic_merge
+from validate.kustomize.replacements import apply_replacement
+from validate.kustomize.transformers import by
+from validate.place import Origin, Writer
+from validate.source import Field, compose, read_documents
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+FILE_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+_REMOTE = re.compile(r"://|^(git@|github\.com[/:])|\?(ref|version|timeout|submodules)=")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that a kustomization asks for, and whether it changed anything.
+
+    ``title`` says it in the words of the file: ``patch daemonset.placement.yaml``.
+    """
+
+    kind: Writer
+    origin: Origin
+    title: str
+    changed: bool
+
+
+@dataclass(slots=True)
+class Item:
+    """An object on its way through the tree. ``names`` are those that it has had, the latest last."""
+
+    field: Field
+    names: list[str]
+    hashed: bool = False
+    behaves: str = "create"
+
+    @property
+    def kind(self) -> str:
+        """``DaemonSet``."""
+        return self.field.text("kind")
+
+    @property
+    def api_version(self) -> str:
+        """``apps/v1``."""
+        return self.field.text("apiVersion")
+
+    @property
+    def name(self) -> str:
+        """Its name so far, without the hash that Kustomize appends at the end."""
+        return self.names[-1]
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace so far."""
+        return self.field.text("metadata", "namespace")
+
+
+@dataclass(slots=True)
+class Tree:
+    """What an overlay's kustomizations make: objects, what was asked for, and the files read.
+
+    ``opaque`` lists what Kustomize does and this module does not follow (remote bases, Helm charts,
+    plugins): fields that come of it have no line of their own.
+    """
+
+    root: pathlib.Path
+    items: list[Item] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    reads: set[str] = field(default_factory=set)
+    opaque: list[Origin] = field(default_factory=list)
+
+
+def find_kustomization(root: pathlib.Path, directory: str) -> str | None:
+    """Return the kustomization file of a directory (both relative to ``root``), None without one."""
+    for name in FILE_NAMES:
+        file = _join(directory, name)
+        if (root / file).is_file():
+            return file
+    return None
+
+
+def read_tree(root: pathlib.Path, directory: str) -> Tree:
+    """Evaluate the kustomization in ``directory`` (relative to ``root``).
+
+    Raises:
+        SourceError: with file and line, whatever keeps the tree from being read: a file that is
+            missing or no YAML, a loop, a patch whose target does not exist.
+    """
+    tree = Tree(root)
+    items = _Directory(tree, directory, ()).accumulate([])
+    accounts = {
+        item.name: namespace
+        for item in items
+        if item.kind == "ServiceAccount"
+        and (namespace := item.field.get("metadata", "namespace")) is not None
+    }
+    for item in items:
+        item.field = transformers.follow_service_accounts(item.field, accounts)
+    tree.items = items
+    return tree
+
+
+class _Directory:
+    """One kustomization of the tree."""
+
+    def __init__(
+        self, tree: Tree, directory: str, stack: tuple[str, ...], origin: Origin | None = None
+    ) -> None:
+        self.tree = tree
+        self.directory = directory
+        file = find_kustomization(tree.root, directory)
+        if file is None:
+            where = origin or Origin(directory, 1, 1, Writer.SOURCE)
+            problem = f"names {directory}, which has no kustomization.yaml; correct the path"
+            raise SourceError(where.file, where.line, problem)
+        if file in stack:
+            where = origin or Origin(file, 1, 1, Writer.SOURCE)
+            loop = " -> ".join((*stack[stack.index(file) :], file))
+            raise SourceError(
+                where.file, where.line, f"closes a loop of kustomizations ({loop}); remove one reference"
+            )
+        self.file = file
+        self.stack = (*stack, file)
+        tree.reads.add(file)
+        documents = read_documents(tree.root, file, Writer.SOURCE)
+        if len(documents) != 1 or not isinstance(documents[0].value, dict):
+            raise SourceError(file, 1, "is not a kustomization; it must be one YAML mapping")
+        self.fields = documents[0]
+
+    def accumulate(self, items: list[Item]) -> list[Item]:
+        """Return ``items`` and what this kustomization adds, all transformed by it."""
+        for entry in (*self.fields.sequence("resources"), *self.fields.sequence("bases")):
+            items = items + self.resource(entry)
+        self.generators(items)
+        for entry in self.fields.sequence("components"):
+            directory = self.resolve(str(entry.value))
+            items = _Directory(self.tree, directory, self.stack, entry.origin).accumulate(items)
+        for key in ("helmCharts", "generators", "transformers", "vars", "configurations", "crds"):
+            unknown = self.fields.get(key)
+            if unknown is not None:
+                self.tree.opaque.append(unknown.origin)
+        return self.transform(items)
+
+    def resource(self, entry: Field) -> list[Item]:
+        path = str(entry.value)
+        if _REMOTE.search(path):
+            self.tree.opaque.append(entry.origin)
+            return []
+        target = self.resolve(path)
+        if (self.tree.root / target).is_dir():
+            return _Directory(self.tree, target, self.stack, entry.origin).accumulate([])
+        if not (self.tree.root / target).exists():
+            origin = entry.origin
+            raise SourceError(
+                origin.file, origin.line, f"names {path}, which does not exist; create it or remove it"
+            )
+        self.tree.reads.add(target)
+        documents = read_documents(self.tree.root, target, Writer.RESOURCE)
+        return [item for document in documents for item in _items(document)]
+
+    def generators(self, items: list[Item]) -> None:
+        options = self.fields.get("generatorOptions")
+        for key, secret in (("configMapGenerator", False), ("secretGenerator", True)):
+            for entry in self.fields.sequence(key):
+                made, reads = generate(self.tree.root, entry, options, self.resolve, secret=secret)
+                self.tree.reads |= reads
+                without = entry.get("options", "disableNameSuffixHash") or (
+                    options.get("disableNameSuffixHash") if options else None
+                )
+                item = Item(made, [entry.text("name")], hashed=without is None or not without.value)
+                self.absorb(items, item, entry)
+
+    def absorb(self, items: list[Item], item: Item, entry: Field) -> None:
+        behavior = entry.text("behavior") or "create"
+        if behavior == "create":
+            items.append(item)
+            return
+        old = next((old for old in items if old.kind == item.kind and item.name in old.names), None)
+        if old is None:
+            origin = entry.origin
+            problem = f"has behavior: {behavior} for {item.kind} {item.name}, which nothing above it makes"
+            raise SourceError(origin.file, origin.line, f"{problem}; correct the name or create it")
+        old.hashed = item.hashed
+        if behavior == "merge":
+            old.field = merge_generated(old.field, item.field)
+        else:
+            name = old.field.get("metadata", "name") or item.field
+            old.field = transformers.set_at(item.field, ("metadata", "name"), lambda _: name, create=None)
+
+    def transform(self, items: list[Item]) -> list[Item]:
+        for entry in self.fields.sequence("patchesStrategicMerge"):
+            items = self.strategic_merge(items, entry, None, str(entry.value))
+        for entry in self.fields.sequence("patches"):
+            items = self.patch(items, entry)
+        self.stamp(items)
+        for entry in self.fields.sequence("patchesJson6902"):
+            items = self.patch(items, entry)
+        self.count_and_tag(items)
+        for entry in self.fields.sequence("replacements"):
+            self.replace(items, entry)
+        return [item for item in items if item.field.value]
+
+    def stamp(self, items: list[Item]) -> None:
+        namespace = self.fields.get("namespace")
+        if namespace is not None:
+            _each(items, partial(transformers.set_namespace, namespace=by(namespace, Writer.NAMESPACE)))
+        for key, writer in (("namePrefix", Writer.NAME_PREFIX), ("nameSuffix", Writer.NAME_SUFFIX)):
+            affix = self.fields.get(key)
+            if affix is not None and affix.value:
+                written = by(affix, writer)
+                _each(items, partial(transformers.set_affix, affix=written, prefix=key == "namePrefix"))
+        for entry in self.fields.sequence("labels"):
+            _stamp(items, _label_specs(entry), entry.mapping("pairs"), Writer.LABELS)
+        _stamp(items, transformers.SELECTOR_LABELS, self.fields.mapping("commonLabels"), Writer.LABELS)
+        _stamp(items, transformers.ANNOTATIONS, self.fields.mapping("commonAnnotations"), Writer.ANNOTATIONS)
+
+    def count_and_tag(self, items: list[Item]) -> None:
+        for entry in self.fields.sequence("replicas"):
+            named = [item for item in items if entry.text("name") in item.names]
+            count = by(entry.get("count") or entry, Writer.REPLICAS)
+            changed = _each(named, partial(transformers.set_replicas, count=count))
+            self.record(entry, Writer.REPLICAS, f"replicas of {entry.text('name')}", changed)
+        for entry in self.fields.sequence("images"):
+            changed = _each(items, partial(transformers.set_image, entry=entry))
+            self.record(entry, Writer.IMAGES, f"image {entry.text('name')}", changed)
+
+    def patch(self, items: list[Item], entry: Field) -> list[Item]:
+        target = entry.get("target")
+        path = entry.get("path")
+        text = entry.get("patch")
+        title = str(path.value) if path is not None else "written here"
+        if path is None and (text is None or not isinstance(text.value, str)):
+            raise SourceError(
+                entry.origin.file, entry.origin.line, "has neither patch nor path; give it one of them"
+            )
+        documents = self.patch_documents(path, text)
+        if documents and isinstance(documents[0].value, list):
+            if target is None:
+                raise SourceError(
+                    entry.origin.file, entry.origin.line, "has a JSON patch without target; name one"
+                )
+            operations = documents[0].sequence()
+            targets = [item for item in items if _selects(target, item)]
+            changed = _each(targets, partial(apply_operations, operations=operations))
+            self.record(entry, Writer.JSON_PATCH, f"patch {title}", changed)
+            return items
+        for document in documents:
+            items = self.strategic_merge(items, entry, target, title, document)
+        return items
+
+    def patch_documents(self, path: Field | None, text: Field | None) -> Sequence[Field]:
+        if path is not None:
+            file = self.resolve(str(path.value))
+            if not (self.tree.root / file).is_file():
+                problem = f"names the patch {path.value}, which does not exist; create it or remove the entry"
+                raise SourceError(path.origin.file, path.origin.line, problem)
+            self.tree.reads.add(file)
+            documents = read_documents(self.tree.root, file, Writer.STRATEGIC_MERGE)
+        else:
+            assert text is not None  # noqa: S101 - for the type checker: one of the two is given
+            origin = text.origin
+            documents = tuple(
+                compose(
+                    str(text.value),
+                    origin.file,
+                    writer=Writer.STRATEGIC_MERGE,
+                    first_line=origin.text_line,
+                )
+            )
+        if documents and isinstance(documents[0].value, list):
+            return tuple(_rewritten(document, Writer.JSON_PATCH) for document in documents)
+        return documents
+
+    def strategic_merge(
+        self, items: list[Item], entry: Field, target: Field | None, title: str, patch: Field | None = None
+    ) -> list[Item]:
+        patches = [patch] if patch is not None else self.patch_documents(entry, None)
+        for document in patches:
+            if target is not None:
+                targets = [item for item in items if _selects(target, item)]
+            else:
+                targets = [item for item in items if _is_patched(document, item)]
+                if not targets:
+                    name = f"{document.text('kind')} {document.text('metadata', 'name')}"
+                    problem = f"patches {name}, which nothing makes; correct its kind or name"
+                    raise SourceError(document.origin.file, document.origin.line, problem)
+            changed = False
+            for item in targets:
+                before = item.field
+                schema = schema_of(item.api_version, item.kind)
+                after = strategic_merge(before, document, schema)
+                changed |= after is None or after.plain() != before.plain()
+                item.field = after or Field(None, before.writers)
+            self.record(entry, Writer.STRATEGIC_MERGE, f"patch {title}", changed)
+        return [item for item in items if item.field.value]
+
+    def replace(self, items: list[Item], entry: Field) -> None:
+        path = entry.get("path")
+        entries: Iterable[Field] = [entry]
+        if path is not None:
+            file = self.resolve(str(path.value))
+            self.tree.reads.add(file)
+            documents = read_documents(self.tree.root, file, Writer.REPLACEMENT)
+            entries = [one for document in documents for one in (document.sequence() or [document])]
+        for one in entries:
+            changed = apply_replacement(items, one, _selects)
+            self.record(one, Writer.REPLACEMENT, f"replacement from {one.text('source', 'kind')}", changed)
+
+    def record(self, entry: Field, kind: Writer, title: str, changed: bool) -> None:  # noqa: FBT001 - its subject
+        self.tree.entries.append(Entry(kind, entry.origin, title, changed))
+
+    def resolve(self, path: str) -> str:
+        return _join(self.directory, path)
+
+
+def _join(directory: str, path: str) -> str:
+    return os.path.normpath(os.path.join(directory, path)).replace(os.sep, "/")  # noqa: PTH118 - not a path of this machine
+
+
+def _items(document: Field) -> list[Item]:
+    if document.text("kind").endswith("List") and document.get("items") is not None:
+        return [item for one in document.sequence("items") for item in _items(one)]
+    return [Item(document, [document.text("metadata", "name")])]
+
+
+def _each(items: Iterable[Item], change: Callable[[Field], Field]) -> bool:
+    """Apply ``change`` to every item; return whether a value changed anywhere."""
+    changed = False
+    for item in items:
+        before = item.field
+        item.field = change(before)
+        if item.field is not before:
+            changed |= item.field.plain() != before.plain()
+            name = item.field.text("metadata", "name")
+            if name != item.names[-1]:
+                item.names.append(name)
+    return changed
+
+
+def _stamp(
+    items: Sequence[Item], specs: Sequence[transformers.FieldSpec], pairs: Mapping[str, Field], writer: Writer
+) -> None:
+    for key, value in pairs.items():
+        _each(items, partial(transformers.set_entry, specs=specs, key=key, value=by(value, writer)))
+
+
+def _label_specs(entry: Field) -> tuple[transformers.FieldSpec, ...]:
+    def on(key: str) -> bool:
+        flag = entry.get(key)
+        return flag is not None and flag.value is True
+
+    custom = tuple(
+        transformers.FieldSpec(
+            spec.text("path"), spec.text("kind"), create=bool(spec.mapping().get("create"))
+        )
+        for spec in entry.sequence("fields")
+    )
+    if on("includeSelectors"):
+        return (*custom, *transformers.SELECTOR_LABELS)
+    if on("includeTemplates"):
+        return (*custom, *transformers.TEMPLATE_LABELS)
+    return (*custom, *transformers.METADATA_LABELS)
+
+
+def _rewritten(document: Field, writer: Writer) -> Field:
+    """Return ``document`` with every line in it credited to ``writer``."""
+    written = by(document, writer)
+    if isinstance(written.value, dict):
+        return Field(
+            {key: _rewritten(below, writer) for key, below in written.value.items()}, written.writers
+        )
+    if isinstance(written.value, list):
+        return Field([_rewritten(below, writer) for below in written.value], written.writers)
+    return written
+
+
+def _is_patched(patch: Field, item: Item) -> bool:
+    """Whether a strategic-merge patch without target means this object."""
+    namespace = patch.text("metadata", "namespace")
+    return (
+        patch.text("kind") == item.kind
+        and patch.text("apiVersion") == item.api_version
+        and patch.text("metadata", "name") in item.names
+        and namespace in ("", item.namespace)
+    )
+
+
+def _selects(target: Field, item: Item) -> bool:
+    """Whether the ``target`` of a patch selects this object; names are regular expressions."""
+    group, _, version = item.api_version.rpartition("/")
+    facts = {"group": group, "version": version, "kind": item.kind}
+    if any(not _matches(target.text(key), value) for key, value in facts.items()):
+        return False
+    if not any(_matches(target.text("name"), name) for name in item.names):
+        return False
+    if not _matches(target.text("namespace"), item.namespace or "default"):
+        return False
+    return all(
+        _matches_pairs(target.text(f"{kind}Selector"), item.field.mapping("metadata", f"{kind}s"))
+        for kind in ("label", "annotation")
+    )
+
+
+def _matches(pattern: str, value: str) -> bool:
+    return not pattern or re.fullmatch(pattern, value) is not None
+
+
+def _matches_pairs(selector: str, pairs: Mapping[str, Field]) -> bool:
+    known = {key: str(value.value) for key, value in pairs.items()}
+    for part in filter(None, (part.strip() for part in selector.split(","))):
+        key, separator, value = part.replace("==", "=").partition("=")
+        negated = key.endswith("!")
+        key = key.removesuffix("!").strip()
+        if separator and (known.get(key) == value.strip()) == negated:
+            return False
+        if not separator and (key.removeprefix("!") in known) == key.startswith("!"):
+            return False
+    return True

@@ -1,0 +1,148 @@
+"""Trace: from what Kustomize rendered to objects of which each field knows the lines that wrote it.
+
+Exact by its own definition: edit the value at the line reported for a field and render again, and
+that field changes; whatever else changes was reported with that line as well. A line is claimed
+only where Kustomize's output and :mod:`validate.kustomize.tree` agree about the value; elsewhere
+the nearest field above it that they agree about answers.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from validate.cluster.objects import KubeObject
+from validate.errors import SourceError
+from validate.kustomize.tree import Entry, Item, Tree, read_tree
+from validate.place import Json, Key, Origin, Path, Writer, lookup
+from validate.source import Field, load_rendered
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Mapping, Sequence
+
+    from validate.kustomize.render import Build
+
+# The alphabet of Kubernetes' hashes, which Kustomize uses for the suffix of generated names.
+_HASH = re.compile(r"-[bcdfghkmt2456789]{10}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """What an overlay renders, what its kustomizations asked for, and the files that it reads."""
+
+    objects: tuple[KubeObject, ...]
+    entries: tuple[Entry, ...]
+    reads: frozenset[str]
+
+
+def trace_build(root: pathlib.Path, build: Build) -> Traced:
+    """Trace a rendering under way: reads the tree while Kustomize works.
+
+    Raises:
+        SourceError: the overlay cannot be read or rendered, with the file and line where that is known.
+    """
+    try:
+        tree = read_tree(root, build.overlay)
+    except SourceError:
+        build.cancel()
+        raise
+    except BaseException:
+        build.cancel()
+        raise
+    return trace(tree, build.overlay, build.result())
+
+
+def trace(tree: Tree, name: str, rendered: str) -> Traced:
+    """Return the objects of ``rendered`` with the writers that ``tree`` knows."""
+    fallback = Origin(f"{name}/kustomization.yaml", 1, 1, Writer.SOURCE, 1)
+    values = [value for value in load_rendered(rendered) if isinstance(value, dict)]
+    pairs = _pair(values, tree.items)
+    renamed: dict[str, list[tuple[str, Item]]] = {}
+    for value, item in pairs:
+        if item is not None and (item.hashed or len(item.names) > 1):
+            for former in item.names:
+                renamed.setdefault(former, []).append((_name(value), item))
+    objects = tuple(KubeObject(value, _Writers(value, item, renamed, fallback)) for value, item in pairs)
+    return Traced(objects, tuple(tree.entries), frozenset(tree.reads))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Writers:
+    """Finds who wrote a path of one rendered object.
+
+    ``renamed`` maps former names of objects to their final name and the object: Kustomize rewrites
+    references to them, so a reference was written by its own line and by what makes up the name.
+    """
+
+    value: dict[str, Json]
+    item: Item | None
+    renamed: Mapping[str, list[tuple[str, Item]]]
+    fallback: Origin
+
+    def __call__(self, path: Path) -> tuple[Origin, ...]:
+        if self.item is None:
+            return (self.fallback,)
+        if self.item.hashed and path == ("metadata", "name"):
+            return _name_writers(self.item)
+        field: Field = self.item.field
+        value: Json = self.value
+        for key in path:
+            below = field.below(key)
+            rendered = _below(value, key)
+            if below is None or not _alike(below.value, rendered):
+                return self._renaming(below, rendered) or field.writers
+            field, value = below, rendered
+        return field.writers
+
+    def _renaming(self, field: Field | None, rendered: Json) -> tuple[Origin, ...]:
+        """Return the writers of a reference to an object whose name Kustomize changed."""
+        if field is not None and isinstance(field.value, str):
+            for name, item in self.renamed.get(field.value, ()):
+                if name == rendered:
+                    return field.writers + _name_writers(item)
+        return ()
+
+
+def _name_writers(item: Item) -> tuple[Origin, ...]:
+    """Return who wrote a generated name: its own line and, through the hash, those of the content."""
+    name = item.field.get("metadata", "name") or item.field
+    content = [field for key in ("data", "binaryData") for field in item.field.mapping(key).values()]
+    return tuple(dict.fromkeys(origin for field in (name, *content) for origin in field.writers))
+
+
+def _pair(
+    values: Sequence[dict[str, Json]], items: Sequence[Item]
+) -> list[tuple[dict[str, Json], Item | None]]:
+    left: dict[tuple[str, str, str], list[Item]] = {}
+    for item in items:
+        left.setdefault((item.api_version, item.kind, item.name), []).append(item)
+
+    def take(value: dict[str, Json]) -> Item | None:
+        kind = (str(value.get("apiVersion")), str(value.get("kind")))
+        name = _name(value)
+        hashed = [item for item in left.get((*kind, _HASH.sub("", name)), ()) if item.hashed]
+        candidates = hashed or left.get((*kind, name), [])
+        namespace = lookup(value, ("metadata", "namespace")) or ""
+        found = next((item for item in candidates if item.namespace == namespace), None)
+        return found or (candidates[0] if len(candidates) == 1 else None)
+
+    return [(value, take(value)) for value in values]
+
+
+def _name(value: dict[str, Json]) -> str:
+    return str(lookup(value, ("metadata", "name")) or "")
+
+
+def _below(value: Json, key: Key) -> Json:
+    return lookup(value, (key,))
+
+
+def _alike(mine: object, rendered: Json) -> bool:
+    """Whether a value of the tree can be the rendered one: the same scalar, or a collection of the same kind."""
+    if isinstance(mine, dict):
+        return isinstance(rendered, dict)
+    if isinstance(mine, list):
+        return isinstance(rendered, list) and len(mine) == len(rendered)
+    return mine == rendered and isinstance(mine, bool) == isinstance(rendered, bool)
