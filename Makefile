@@ -1,0 +1,75 @@
+# Everything one does in this repository. Each target sets up what it needs, once.
+
+# The one that Argo CD renders with; validate refuses another.
+KUSTOMIZE_VERSION := v5.8.1
+KUBECONFORM_VERSION := v0.7.0
+UV_VERSION := 0.13.9
+
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+python := .venv/bin/python
+# A stamp is written last: an interrupted set-up starts again.
+runtime := .venv/runtime.stamp
+dev := .venv/dev.stamp
+docs := .venv/docs.stamp
+# The version in the name: a new one is installed.
+kustomize := .tools/kustomize-$(KUSTOMIZE_VERSION)
+kubeconform := .tools/kubeconform-$(KUBECONFORM_VERSION)
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ': .*## ' '/^[a-z]+: .*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: validate
+validate: $(runtime) $(kustomize) ## Prove that the overlays will work; OVERLAYS="kind eks" for some of them
+	@$(python) -m validate $(OVERLAYS)
+
+.PHONY: test
+test: $(dev) $(kustomize) ## Run the tests; TESTS=tests/cluster for some of them
+	@PATH="$(CURDIR)/.tools:$$PATH" $(python) -m pytest $(TESTS)
+
+.PHONY: check
+check: $(dev) ## Check style, types and the direction of imports
+	@$(python) -m ruff check
+	@$(python) -m ruff format --check
+	@$(python) -m mypy
+	@.venv/bin/lint-imports
+
+.PHONY: docs
+docs: $(docs) ## Build the documentation into docs/_build/html; a warning is an error
+	@$(python) -m sphinx --quiet --fail-on-warning --builder html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+.PHONY: bench
+bench: $(runtime) $(kustomize) $(kubeconform) ## Measure validate against kustomize and kubeconform, and its growth
+	@$(python) tools/bench.py --kubeconform $(kubeconform)
+
+.PHONY: lock
+lock: $(runtime) ## Write requirements/ anew from pyproject.toml
+	@tools/lock $(UV_VERSION)
+
+.PHONY: clean
+clean: ## Remove everything that make has set up or built
+	rm -rf .venv .tools docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(runtime): requirements/validate.txt tools/create-venv
+	@tools/create-venv .venv $<
+	@touch $@
+
+$(dev): requirements/dev.txt $(runtime)
+	@tools/install-requirements .venv $<
+	@touch $@
+
+$(docs): requirements/docs.txt $(runtime)
+	@tools/install-requirements .venv $<
+	@touch $@
+
+$(kustomize): tools/install-kustomize
+	@tools/install-kustomize $(KUSTOMIZE_VERSION) $@
+	@touch $@
+
+$(kubeconform):
+	@tools/go-install github.com/yannh/kubeconform/cmd/kubeconform@$(KUBECONFORM_VERSION) $@
