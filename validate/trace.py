@@ -106,7 +106,7 @@ class _Writers:
 
 
 def _name_writers(item: Item) -> tuple[Origin, ...]:
-    """Return who wrote a generated name: its own line and, through the hash, those of the content."""
+    """Return who wrote a generated name: its own line and, by its hash, those of the content."""
     name = item.field.get("metadata", "name") or item.field
     content = [field for key in ("data", "binaryData") for field in item.field.mapping(key).values()]
     return tuple(dict.fromkeys(origin for field in (name, *content) for origin in field.writers))
@@ -140,7 +140,7 @@ def _below(value: Json, key: Key) -> Json:
 
 
 def _alike(mine: object, rendered: Json) -> bool:
-    """Whether a value of the tree can be the rendered one: the same scalar, or a collection of the same kind."""
+    """Whether a value of the tree can be the rendered one: the same scalar or kind of collection."""
     if isinstance(mine, dict):
         return isinstance(rendered, dict)
     if isinstance(mine, list):

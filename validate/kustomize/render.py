@@ -44,7 +44,7 @@ class Kustomize:
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
         )
-        return Build(overlay, process, workspace)
+        return Build(root, overlay, process, workspace)
 
     def build(self, root: Path, overlay: str, *, plain: bool = False) -> str:
         """Return what ``overlay`` renders.
@@ -58,8 +58,11 @@ class Kustomize:
 class Build:
     """A rendering under way."""
 
-    def __init__(self, overlay: str, process: subprocess.Popen[bytes], workspace: _Workspace | None) -> None:
+    def __init__(
+        self, root: Path, overlay: str, process: subprocess.Popen[bytes], workspace: _Workspace | None
+    ) -> None:
         self.overlay = overlay
+        self._root = root
         self._process = process
         self._workspace = workspace
 
@@ -79,7 +82,7 @@ class Build:
         finally:
             self.cancel()
         if self._process.returncode != 0:
-            words = _clean(errors.decode(errors="replace"))
+            words = _clean(errors.decode(errors="replace"), self._root)
             raise SourceError(f"{self.overlay}/{_WRAPPER}", 1, f"cannot be rendered: {words}")
         return output.decode()
 
@@ -140,12 +143,19 @@ def find_kustomize(root: Path) -> Kustomize:
     return Kustomize(path, version)
 
 
-def _clean(text: str) -> str:
-    """Return Kustomize's message in one line, without its prefix and the paths of this machine."""
-    line = " ".join(text.split()).removeprefix("Error: ")
-    line = re.sub(
-        r"accumulat\w+ (?:resources|components)?:? ?(?:accumulation err='accumulating resources from '[^']*': )?",
-        "",
-        line,
-    )
-    return line or "kustomize says nothing"
+# What Kustomize wraps around the sentence that matters, once per directory on the way.
+_WRAPPING = re.compile(
+    r"^(Error: |accumulating (resources|components): |accumulation err=|accumulateDirectory: |"
+    r"recursed (accumulation|merging) (of|from) path '[^']*': |"
+    r"(accumulating|merging) resources from '[^']*': |['\"]+)"
+)
+_SECOND_THOUGHT = re.compile(r"['\"\\]*: must build at directory: .*|['\"\\]+$")
+
+
+def _clean(text: str, root: Path) -> str:
+    """Return Kustomize's message in one line: the sentence that matters, with paths of the repository."""
+    line = _SECOND_THOUGHT.sub("", " ".join(text.split()))
+    shorter = _WRAPPING.sub("", line)
+    while shorter != line:
+        line, shorter = shorter, _WRAPPING.sub("", shorter)
+    return line.replace(f"{root}/", "") or "kustomize says nothing"

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 FILE_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+# The fields of a Kustomization (kustomize/api v0.21.1, types/kustomization.go).
+_LISTS = frozenset(
+    (
+        "resources bases components crds generators transformers validators patches patchesStrategicMerge "
+        "patchesJson6902 labels images imageTags replicas replacements vars configMapGenerator "
+        "secretGenerator helmCharts helmChartInflationGenerator configurations buildMetadata"
+    ).split()
+)
+_OTHERS = frozenset(
+    (
+        "apiVersion kind metadata namespace namePrefix nameSuffix commonLabels commonAnnotations "
+        "generatorOptions helmGlobals openapi sortOptions"
+    ).split()
+)
 _REMOTE = re.compile(r"://|^(git@|github\.com[/:])|\?(ref|version|timeout|submodules)=")
 
 
@@ -110,10 +125,11 @@ def read_tree(root: pathlib.Path, directory: str) -> Tree:
     tree = Tree(root)
     items = _Directory(tree, directory, ()).accumulate([])
     accounts = {
-        item.name: namespace
+        name: namespace
         for item in items
         if item.kind == "ServiceAccount"
         and (namespace := item.field.get("metadata", "namespace")) is not None
+        for name in item.names
     }
     for item in items:
         item.field = transformers.follow_service_accounts(item.field, accounts)
@@ -147,11 +163,14 @@ class _Directory:
         if len(documents) != 1 or not isinstance(documents[0].value, dict):
             raise SourceError(file, 1, "is not a kustomization; it must be one YAML mapping")
         self.fields = documents[0]
+        _check_fields(self.fields)
 
     def accumulate(self, items: list[Item]) -> list[Item]:
         """Return ``items`` and what this kustomization adds, all transformed by it."""
+        items = list(items)
         for entry in (*self.fields.sequence("resources"), *self.fields.sequence("bases")):
-            items = items + self.resource(entry)
+            for item in self.resource(entry):
+                _add(items, item)
         self.generators(items)
         for entry in self.fields.sequence("components"):
             directory = self.resolve(str(entry.value))
@@ -194,7 +213,7 @@ class _Directory:
     def absorb(self, items: list[Item], item: Item, entry: Field) -> None:
         behavior = entry.text("behavior") or "create"
         if behavior == "create":
-            items.append(item)
+            _add(items, item)
             return
         old = next((old for old in items if old.kind == item.kind and item.name in old.names), None)
         if old is None:
@@ -239,6 +258,9 @@ class _Directory:
         for entry in self.fields.sequence("replicas"):
             named = [item for item in items if entry.text("name") in item.names]
             count = by(entry.get("count") or entry, Writer.REPLICAS)
+            if not named:
+                problem = f"sets replicas of {entry.text('name')!r}, which nothing makes; correct the name"
+                raise SourceError(entry.origin.file, entry.origin.line, problem)
             changed = _each(named, partial(transformers.set_replicas, count=count))
             self.record(entry, Writer.REPLICAS, f"replicas of {entry.text('name')}", changed)
         for entry in self.fields.sequence("images"):
@@ -338,10 +360,44 @@ def _join(directory: str, path: str) -> str:
     return os.path.normpath(os.path.join(directory, path)).replace(os.sep, "/")  # noqa: PTH118 - not a path of this machine
 
 
+def _check_fields(kustomization: Field) -> None:
+    """Refuse a field that Kustomize does not have, or that is no list where it has one."""
+    for key, below in kustomization.mapping().items():
+        if key in _LISTS and below.value is not None and not isinstance(below.value, list):
+            raise SourceError(
+                below.origin.file, below.origin.line, f"has {key}, which must be a list; write it as one"
+            )
+        if key not in _LISTS and key not in _OTHERS:
+            near = get_close_matches(key, _LISTS | _OTHERS, 1)
+            way_out = f"did you mean {near[0]}?" if near else "remove it"
+            problem = f"has the field {key!r}, which kustomizations do not have; {way_out}"
+            raise SourceError(below.origin.file, below.origin.line, problem)
+
+
 def _items(document: Field) -> list[Item]:
     if document.text("kind").endswith("List") and document.get("items") is not None:
         return [item for one in document.sequence("items") for item in _items(one)]
-    return [Item(document, [document.text("metadata", "name")])]
+    item = Item(document, [document.text("metadata", "name")])
+    for missing in ("apiVersion", "kind", "name"):
+        place = document if missing != "name" else (document.get("metadata") or document)
+        if not place.text(missing) and item.kind != "Kustomization":
+            path = "metadata.name" if missing == "name" else missing
+            raise SourceError(
+                place.origin.file, place.origin.line, f"has an object without {path}; give it one"
+            )
+    return [item]
+
+
+def _add(items: list[Item], item: Item) -> None:
+    """Append ``item``, unless the tree has that object already."""
+    for other in items:
+        if other.kind == item.kind and other.name == item.name and other.namespace == item.namespace:
+            if other.api_version.rpartition("/")[0] != item.api_version.rpartition("/")[0]:
+                continue
+            origin, first = item.field.origin, other.field.origin
+            problem = f"adds {item.kind} {item.name}, which {first} adds as well; remove one of them"
+            raise SourceError(origin.file, origin.line, problem)
+    items.append(item)
 
 
 def _each(items: Iterable[Item], change: Callable[[Field], Field]) -> bool:
