@@ -126,8 +126,12 @@ def _merge_elements(field: Field, patches: Sequence[Field], schema: MergeSchema)
     """Yield the elements: those of the patch first, in its order, then the others in theirs."""
     left = list(field.sequence())
     for patch in patches:
-        match = next((element for element in left if _same_element(element, patch, schema.keys)), None)
+        match = next((element for element in left if _agree(element, patch, schema.keys)), None)
         if match is not None:
+            if _given(match, schema.keys) != _given(patch, schema.keys):
+                # One names the protocol of a port and the other does not: Kustomize 5.8.1 takes them
+                # for the same, then does not find it, and drops what the patch says.
+                continue
             left.remove(match)
         merged = _merge(match, patch, schema.elements, schema.keys)
         if merged is not None:
@@ -135,7 +139,7 @@ def _merge_elements(field: Field, patches: Sequence[Field], schema: MergeSchema)
     yield from left
 
 
-def _same_element(element: Field, patch: Field, keys: Sequence[str]) -> bool:
+def _agree(element: Field, patch: Field, keys: Sequence[str]) -> bool:
     """Whether two elements agree in a merge key, and differ in one only where it is left out."""
     agreed = False
     for key in keys:
@@ -146,6 +150,10 @@ def _same_element(element: Field, patch: Field, keys: Sequence[str]) -> bool:
             return False
         agreed = True
     return agreed
+
+
+def _given(element: Field, keys: Sequence[str]) -> list[str]:
+    return [key for key in keys if element.get(key) is not None]
 
 
 def _merge_scalars(field: Field, patch: Field) -> Field:
