@@ -67,7 +67,7 @@ def traced(root, overlay):
 
 
 def edit(text, origin, scalar):
-    """Return ``text`` with the value at the line of ``origin`` changed, None where it cannot be found there."""
+    """Return ``text`` with the value at ``origin`` changed, None where no value is found there."""
     lines = text.splitlines(keepends=True)
     line = lines[origin.line - 1].rstrip("\n")
     if origin.writer == Writer.GENERATOR and origin.column == 1:
