@@ -337,7 +337,7 @@ CSI = """
     metadata: {name: c, namespace: binder}
     spec: {secretObjects: [{secretName: made, data: [{key: config.json}]}]}
 """
-TOKEN = """
+OF_ACCOUNT = """
     apiVersion: v1
     kind: Secret
     type: kubernetes.io/service-account-token
@@ -352,7 +352,7 @@ TOKEN = """
         (CERTIFICATE, {"tls.crt", "tls.key", "ca.crt"}),
         (SOPS, {"config.json"}),
         (CSI, {"config.json"}),
-        (TOKEN, {"token", "ca.crt", "namespace"}),
+        (OF_ACCOUNT, {"token", "ca.crt", "namespace"}),
     ],
     ids=["sealed", "certificate", "sops", "csi", "token"],
 )
