@@ -284,7 +284,7 @@ def mutants(draw: st.DrawFn) -> dict[str, Any]:
             parent = parent[key]  # type: ignore[index]
         match draw(st.sampled_from(["replace", "remove", "rename"])):
             case "replace":
-                parent[path[-1]] = draw(ODD_VALUES)  # type: ignore[index]
+                parent[path[-1]] = copy.deepcopy(draw(ODD_VALUES))  # type: ignore[index]
             case "remove":
                 del parent[path[-1]]  # type: ignore[arg-type]
             case "rename" if isinstance(parent, dict):
