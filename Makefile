@@ -36,12 +36,16 @@ check: $(dev) ## Check style, types and the direction of imports
 	@$(python) -m ruff check
 	@$(python) -m ruff format --check
 	@$(python) -m mypy
-	@.venv/bin/lint-imports
+	@.venv/bin/lint-imports --no-logo
 
 .PHONY: docs
 docs: $(docs) ## Build the documentation into docs/_build/html; a warning is an error
 	@$(python) -m sphinx --quiet --fail-on-warning --builder html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+.PHONY: pages
+pages: $(runtime) ## Write the pages of the rules anew from their docstrings and cases
+	@$(python) -m tools.rule_pages
 
 .PHONY: bench
 bench: $(runtime) $(kustomize) $(kubeconform) ## Measure validate against kustomize and kubeconform, and its growth

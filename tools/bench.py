@@ -1,0 +1,255 @@
+"""Measures validate against what people run today, and how its cost grows: ``make bench``.
+
+All figures come from one run on one machine, so the ratios hold where the seconds do not. The runs
+that are compared take turns, so that a slow moment of the machine hits both. It never fails on a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shlex
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+ROOT = Path(__file__).resolve().parent.parent
+SCHEMAS_OF = "1.34.0"
+SMALL, LARGE = 30, 300
+_MEGABYTE = 1024 * 1024
+_SAMPLE_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table.
+
+    Attributes:
+        what: what was measured.
+        value: in ``unit``.
+        unit: ``s``, ``MB`` or empty for a ratio.
+        target: what the value should not exceed, None where it only informs.
+    """
+
+    what: str
+    value: float
+    unit: str = ""
+    target: float | None = None
+
+    def __str__(self) -> str:
+        """Return the line, with the verdict where there is a target."""
+        line = f"  {self.what:<64} {self.value:>8.2f} {self.unit:<2}"
+        if self.target is None:
+            return line.rstrip()
+        return f"{line}  target <= {self.target:g}: {'met' if self.value <= self.target else 'missed'}"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command to measure, with the exit statuses that mean that it did its work."""
+
+    words: tuple[str, ...]
+    accepted: tuple[int, ...]
+
+    def seconds(self) -> float:
+        """Run it and return its wall time."""
+        began = time.perf_counter()
+        done = subprocess.run(self.words, cwd=ROOT, capture_output=True, text=True, check=False)
+        took = time.perf_counter() - began
+        if done.returncode not in self.accepted:
+            output = (done.stdout + done.stderr)[-2000:]
+            sys.exit(f"error: {shlex.join(self.words)} ended with {done.returncode}:\n{output}")
+        return took
+
+
+MAKE_VALIDATE = Command(("make", "validate"), accepted=(0,))
+
+
+def validate(tree: Path) -> Command:
+    """Return the command that validates a generated repository; findings are no obstacle to measuring."""
+    return Command((sys.executable, "-m", "validate", "--root", str(tree)), accepted=(0, 1))
+
+
+def kubeconform(binary: Path, schemas: Path) -> Command:
+    """Return the loop that people run today over the overlays of this tree."""
+    location = f"{schemas}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json"
+    check = [str(binary), "-strict", "-ignore-missing-schemas", "-schema-location", location]
+    kustomize = shlex.quote(str(ROOT / ".tools" / "kustomize"))
+    loop = f"set -eo pipefail; for o in overlays/*/; do {kustomize} build $o | {shlex.join(check)}; done"
+    return Command(("bash", "-c", loop), accepted=(0,))
+
+
+def medians(commands: Sequence[Command], rounds: int) -> list[float]:
+    """Return the median wall time of each command; they take turns, after one round to warm up."""
+    taken = [[command.seconds() for command in commands] for _ in range(rounds + 1)]
+    return [statistics.median(times) for times in zip(*taken[1:], strict=True)]
+
+
+def write_schemas(directory: Path) -> list[str]:
+    """Write a self-contained strict schema for each kind that is rendered; return the kinds without one.
+
+    kubeconform would otherwise parse a document of all definitions for each object, and lose for a
+    reason that is not its own.
+    """
+    package = find_spec("kubernetes_validate")
+    if package is None or package.origin is None:
+        sys.exit("error: kubernetes-validate is not installed; run 'make bench'")
+    source = Path(package.origin).parent / "kubernetes-json-schema" / f"v{SCHEMAS_OF}-local-strict"
+    definitions = json.loads((source / "_definitions.json").read_bytes())["$defs"]
+    missing = []
+    for version, kind in sorted(_rendered_kinds()):
+        group, _, revision = version.rpartition("/")
+        # kubeconform's own naming: the first label of the group.
+        parts = (kind.lower(), group.partition(".")[0], revision)
+        name = "-".join(part for part in parts if part) + ".json"
+        if not (source / name).is_file():
+            missing.append(f"{version} {kind}")
+            continue
+        schema = _inlined(json.loads((source / name).read_bytes()), definitions, ())
+        (directory / name).write_text(json.dumps(schema), encoding="utf-8")
+    return missing
+
+
+def _rendered_kinds() -> Iterator[tuple[str, str]]:
+    seen = set()
+    for overlay in sorted((ROOT / "overlays").glob("*/kustomization.yaml")):
+        build = [str(ROOT / ".tools" / "kustomize"), "build", str(overlay.parent)]
+        text = subprocess.run(build, capture_output=True, text=True, check=True).stdout
+        for document in text.split("\n---\n"):
+            version = re.search(r"^apiVersion: (\S+)$", document, re.MULTILINE)
+            kind = re.search(r"^kind: (\S+)$", document, re.MULTILINE)
+            if version and kind:
+                seen.add((version[1], kind[1]))
+    yield from seen
+
+
+def _inlined(schema: Any, definitions: dict[str, Any], above: tuple[str, ...]) -> Any:
+    """Return ``schema`` with its references replaced by what they mean; a recursive one admits anything."""
+    if isinstance(schema, list):
+        return [_inlined(item, definitions, above) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return {} if name in above else _inlined(definitions[name], definitions, (*above, name))
+    return {key: _inlined(value, definitions, above) for key, value in schema.items() if key != "description"}
+
+
+def generate(tree: Path, count: int) -> None:
+    """Write a repository of ``count`` overlays: copies of this one's, each in a namespace of its own."""
+    for part in ("base", "components", "policies", "argocd"):
+        shutil.copytree(ROOT / part, tree / part)
+    overlays = sorted(path.parent for path in (ROOT / "overlays").glob("*/kustomization.yaml"))
+    for number in range(count):
+        overlay = overlays[number % len(overlays)]
+        copy = tree / "overlays" / f"{overlay.name}-{number:03}"
+        shutil.copytree(overlay, copy)
+        kustomization = copy / "kustomization.yaml"
+        text = kustomization.read_text(encoding="utf-8")
+        renamed = re.sub(r"(?m)^namespace: (.+)$", rf"namespace: \1-{number:03}", text)
+        kustomization.write_text(renamed, encoding="utf-8")
+
+
+def peak_memory(command: Command) -> float | None:
+    """Return the most memory in MB that the command and its children share out among them at a time.
+
+    Sampled from the kernel's proportional set sizes, which count a page that forked processes share
+    once. None where there is no ``/proc``.
+    """
+    if not Path("/proc/self/smaps_rollup").exists():
+        return None
+    peak = 0
+    with subprocess.Popen(
+        command.words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        while process.poll() is None:
+            peak = max(peak, sum(_proportional_kilobytes(pid) for pid in _family(process.pid)))
+            time.sleep(_SAMPLE_SECONDS)
+    return peak * 1024 / _MEGABYTE
+
+
+def _family(pid: int) -> Iterator[int]:
+    yield pid
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    except OSError:  # it has ended
+        return
+    for child in children:
+        yield from _family(int(child))
+
+
+def _proportional_kilobytes(pid: int) -> int:
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+    except OSError:  # it has ended
+        return 0
+    found = re.search(r"^Pss:\s+(\d+) kB$", rollup, re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+@cache
+def overlay_count() -> int:
+    """Return how many overlays this repository has."""
+    return len(list((ROOT / "overlays").glob("*/kustomization.yaml")))
+
+
+def compare(binary: Path, rounds: int) -> Iterator[Figure]:
+    """Yield validate on this repository against kustomize and kubeconform on the same overlays."""
+    with tempfile.TemporaryDirectory() as directory:
+        missing = write_schemas(Path(directory))
+        if missing:
+            print(f"kubeconform has no schema for these and skips them: {', '.join(missing)}")
+        ours, theirs = medians([MAKE_VALIDATE, kubeconform(binary, Path(directory))], rounds)
+    yield Figure(f"make validate, {overlay_count()} overlays", ours, "s", target=0.6)
+    yield Figure("for o in overlays/*; kustomize build | kubeconform -strict", theirs, "s")
+    yield Figure("the first as a part of the second", ours / theirs, target=0.5)
+
+
+def grow(rounds: int) -> Iterator[Figure]:
+    """Yield validate on generated repositories, one ten times the other."""
+    with tempfile.TemporaryDirectory() as directory:
+        trees = [Path(directory) / str(count) for count in (SMALL, LARGE)]
+        for tree, count in zip(trees, (SMALL, LARGE), strict=True):
+            generate(tree, count)
+        small, large = medians([validate(tree) for tree in trees], rounds)
+        yield Figure(f"python -m validate, {SMALL} generated overlays", small, "s")
+        yield Figure(f"python -m validate, {LARGE} generated overlays", large, "s")
+        yield Figure(f"{LARGE} overlays against {SMALL}", large / small, target=11)
+        memory = peak_memory(validate(trees[1]))
+        if memory is not None:
+            yield Figure(f"memory at its peak, children included, {LARGE} overlays", memory, "MB", target=300)
+
+
+def main() -> None:
+    """Measure, print one table, and write it as JSON where asked."""
+    parser = argparse.ArgumentParser(description="measure validate; see 'make bench'")
+    parser.add_argument(
+        "--kubeconform", type=Path, required=True, metavar="FILE", help="the binary to compare with"
+    )
+    parser.add_argument("--rounds", type=int, default=7, help="runs of which the median counts (%(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    options = parser.parse_args()
+
+    figures = [*compare(options.kubeconform.resolve(), options.rounds), *grow(max(1, options.rounds // 3))]
+    print(f"medians on {os.cpu_count()} cores, schemas of Kubernetes {SCHEMAS_OF}:")
+    print(*figures, sep="\n")
+    if options.json:
+        text = json.dumps([asdict(figure) for figure in figures], indent=2)
+        options.json.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
