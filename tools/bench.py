@@ -18,7 +18,6 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
+OVERLAYS = ROOT / "overlays"
 SCHEMAS_OF = "1.34.0"
 SMALL, LARGE = 30, 300
 _MEGABYTE = 1024 * 1024
@@ -123,17 +123,17 @@ def write_schemas(directory: Path) -> list[str]:
     return missing
 
 
-def _rendered_kinds() -> Iterator[tuple[str, str]]:
-    seen = set()
-    for overlay in sorted((ROOT / "overlays").glob("*/kustomization.yaml")):
+def _rendered_kinds() -> set[tuple[str, str]]:
+    kinds = set()
+    for overlay in sorted(OVERLAYS.glob("*/kustomization.yaml")):
         build = [str(ROOT / ".tools" / "kustomize"), "build", str(overlay.parent)]
         text = subprocess.run(build, capture_output=True, text=True, check=True).stdout
         for document in text.split("\n---\n"):
             version = re.search(r"^apiVersion: (\S+)$", document, re.MULTILINE)
             kind = re.search(r"^kind: (\S+)$", document, re.MULTILINE)
             if version and kind:
-                seen.add((version[1], kind[1]))
-    yield from seen
+                kinds.add((version[1], kind[1]))
+    return kinds
 
 
 def _inlined(schema: Any, definitions: dict[str, Any], above: tuple[str, ...]) -> Any:
@@ -145,22 +145,21 @@ def _inlined(schema: Any, definitions: dict[str, Any], above: tuple[str, ...]) -
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return {} if name in above else _inlined(definitions[name], definitions, (*above, name))
-    return {key: _inlined(value, definitions, above) for key, value in schema.items() if key != "description"}
+    prose = {"description"} if isinstance(schema.get("description"), str) else set()
+    return {key: _inlined(schema[key], definitions, above) for key in schema.keys() - prose}
 
 
 def generate(tree: Path, count: int) -> None:
-    """Write a repository of ``count`` overlays: copies of this one's, each in a namespace of its own."""
+    """Write a repository of ``count`` overlays: copies of this one's, no two of which render alike."""
     for part in ("base", "components", "policies", "argocd"):
         shutil.copytree(ROOT / part, tree / part)
-    overlays = sorted(path.parent for path in (ROOT / "overlays").glob("*/kustomization.yaml"))
+    overlays = sorted(path.parent for path in OVERLAYS.glob("*/kustomization.yaml"))
     for number in range(count):
         overlay = overlays[number % len(overlays)]
         copy = tree / "overlays" / f"{overlay.name}-{number:03}"
         shutil.copytree(overlay, copy)
-        kustomization = copy / "kustomization.yaml"
-        text = kustomization.read_text(encoding="utf-8")
-        renamed = re.sub(r"(?m)^namespace: (.+)$", rf"namespace: \1-{number:03}", text)
-        kustomization.write_text(renamed, encoding="utf-8")
+        with (copy / "kustomization.yaml").open("a", encoding="utf-8") as kustomization:
+            kustomization.write(f'commonAnnotations:\n  example.org/copy: "{number}"\n')
 
 
 def peak_memory(command: Command) -> float | None:
@@ -200,12 +199,6 @@ def _proportional_kilobytes(pid: int) -> int:
     return int(found[1]) if found else 0
 
 
-@cache
-def overlay_count() -> int:
-    """Return how many overlays this repository has."""
-    return len(list((ROOT / "overlays").glob("*/kustomization.yaml")))
-
-
 def compare(binary: Path, rounds: int) -> Iterator[Figure]:
     """Yield validate on this repository against kustomize and kubeconform on the same overlays."""
     with tempfile.TemporaryDirectory() as directory:
@@ -213,7 +206,8 @@ def compare(binary: Path, rounds: int) -> Iterator[Figure]:
         if missing:
             print(f"kubeconform has no schema for these and skips them: {', '.join(missing)}")
         ours, theirs = medians([MAKE_VALIDATE, kubeconform(binary, Path(directory))], rounds)
-    yield Figure(f"make validate, {overlay_count()} overlays", ours, "s", target=0.6)
+    count = len(list(OVERLAYS.glob("*/kustomization.yaml")))
+    yield Figure(f"make validate, {count} overlays", ours, "s", target=0.6)
     yield Figure("for o in overlays/*; kustomize build | kubeconform -strict", theirs, "s")
     yield Figure("the first as a part of the second", ours / theirs, target=0.5)
 
