@@ -29,7 +29,6 @@ ROOT = Path(__file__).resolve().parent.parent
 OVERLAYS = ROOT / "overlays"
 SCHEMAS_OF = "1.34.0"
 SMALL, LARGE = 30, 300
-_MEGABYTE = 1024 * 1024
 _SAMPLE_SECONDS = 0.02
 
 
@@ -118,7 +117,7 @@ def write_schemas(directory: Path) -> list[str]:
         if not (source / name).is_file():
             missing.append(f"{version} {kind}")
             continue
-        schema = _inlined(json.loads((source / name).read_bytes()), definitions, ())
+        schema = inlined(json.loads((source / name).read_bytes()), definitions, ())
         (directory / name).write_text(json.dumps(schema), encoding="utf-8")
     return missing
 
@@ -136,17 +135,17 @@ def _rendered_kinds() -> set[tuple[str, str]]:
     return kinds
 
 
-def _inlined(schema: Any, definitions: dict[str, Any], above: tuple[str, ...]) -> Any:
+def inlined(schema: Any, definitions: dict[str, Any], above: tuple[str, ...]) -> Any:
     """Return ``schema`` with its references replaced by what they mean; a recursive one admits anything."""
     if isinstance(schema, list):
-        return [_inlined(item, definitions, above) for item in schema]
+        return [inlined(item, definitions, above) for item in schema]
     if not isinstance(schema, dict):
         return schema
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return {} if name in above else _inlined(definitions[name], definitions, (*above, name))
+        return {} if name in above else inlined(definitions[name], definitions, (*above, name))
     prose = {"description"} if isinstance(schema.get("description"), str) else set()
-    return {key: _inlined(schema[key], definitions, above) for key in schema.keys() - prose}
+    return {key: inlined(schema[key], definitions, above) for key in schema.keys() - prose}
 
 
 def generate(tree: Path, count: int) -> None:
@@ -163,40 +162,34 @@ def generate(tree: Path, count: int) -> None:
 
 
 def peak_memory(command: Command) -> float | None:
-    """Return the most memory in MB that the command and its children share out among them at a time.
-
-    Sampled from the kernel's proportional set sizes, which count a page that forked processes share
-    once. None where there is no ``/proc``.
-    """
+    """Return the most MB that the command and its children hold at a time, None without ``/proc``."""
     if not Path("/proc/self/smaps_rollup").exists():
         return None
-    peak = 0
+    peak = 0.0
     with subprocess.Popen(
         command.words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         while process.poll() is None:
-            peak = max(peak, sum(_proportional_kilobytes(pid) for pid in _family(process.pid)))
+            peak = max(peak, memory(process.pid))
             time.sleep(_SAMPLE_SECONDS)
-    return peak * 1024 / _MEGABYTE
+    return peak
 
 
-def _family(pid: int) -> Iterator[int]:
-    yield pid
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    except OSError:  # it has ended
-        return
-    for child in children:
-        yield from _family(int(child))
+def memory(pid: int) -> float:
+    """Return the MB that a process and its descendants hold.
 
-
-def _proportional_kilobytes(pid: int) -> int:
+    The kernel's proportional set sizes count a page that forked processes share once among them.
+    """
+    total = 0.0
     try:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
     except OSError:  # it has ended
-        return 0
+        return total
     found = re.search(r"^Pss:\s+(\d+) kB$", rollup, re.MULTILINE)
-    return int(found[1]) if found else 0
+    if found:
+        total += int(found[1]) / 1024
+    return total + sum(memory(int(child)) for child in children)
 
 
 def compare(binary: Path, rounds: int) -> Iterator[Figure]:
