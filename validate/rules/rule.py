@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from validate.overlay import Overlay, Repository
     from validate.place import Json, Place, Spot
 
-# What an overlay tells a repository rule: plain data, so that it can be cached and can cross
-# a process boundary.
-Fact: TypeAlias = "Json | tuple[Fact, ...] | dict[str, Fact] | Spot"
+# What an overlay tells a repository rule: plain frozen data that crosses process boundaries.
+Fact: TypeAlias = Any
+F = TypeVar("F")
 
 
 class Severity(StrEnum):
@@ -78,15 +78,15 @@ class OverlayRule(Rule):
         """Yield each breach; raise :class:`NotApplicable` where there is nothing to judge."""
 
 
-class RepositoryRule(Rule):
+class RepositoryRule(Rule, Generic[F]):
     """Judges sources, or overlays together: observe each, then judge what was seen."""
 
-    def observe(self, overlay: Overlay) -> Fact:  # noqa: ARG002 - rules about sources alone see no overlay
-        """Return what :meth:`check` needs of this overlay."""
-        return None
+    @abstractmethod
+    def observe(self, overlay: Overlay) -> F:
+        """Return what :meth:`check` needs of this overlay: plain frozen data."""
 
     @abstractmethod
-    def check(self, repository: Repository, facts: Mapping[str, Fact]) -> Iterator[tuple[str, Breach]]:
+    def check(self, repository: Repository, facts: Mapping[str, F]) -> Iterator[tuple[str, Breach]]:
         """Yield each breach with the name of the overlay it belongs to (empty: the repository).
 
         ``facts`` maps the name of each overlay that renders to what :meth:`observe` returned.

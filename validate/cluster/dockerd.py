@@ -1,0 +1,111 @@
+"""What a container that runs dockerd does: where it listens, where it keeps its data, its settings."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlparse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from validate.cluster.objects import ContainerView, KubeObject, PodView
+    from validate.place import Json, Place
+
+_DATA_ROOT = "/var/lib/docker"
+_CONFIG_FILE = "/etc/docker/daemon.json"
+_SHORT = {"-H": "--host", "-g": "--data-root"}
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """A value of a command line (or of ``daemon.json``), and where it stands."""
+
+    value: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Dockerd:
+    """The daemon of one container.
+
+    Attributes:
+        sockets: the unix sockets it listens on, as paths in the container.
+        data_root: where images and build cache are kept, as a path in the container.
+        settings: ``daemon.json``, an empty mapping where none is mounted or it cannot be read.
+        settings_place: the ConfigMap entry that holds it; the container without one.
+    """
+
+    sockets: tuple[Argument, ...]
+    data_root: Argument
+    settings: dict[str, Json]
+    settings_place: Place
+
+
+def read_dockerd(container: ContainerView, pod: PodView, objects: Sequence[KubeObject]) -> Dockerd:
+    """Return what the daemon of ``container`` does."""
+    options = list(_options(container))
+    config_files = [one for name, one in options if name == "--config-file"]
+    config_file = config_files[-1].value if config_files else _CONFIG_FILE
+    text = _mounted_text(config_file, container, pod, objects)
+    settings = _parse(text)
+    settings_place = text or container.place
+    hosts = [one for name, one in options if name == "--host"]
+    listed = settings.get("hosts")
+    hosts += [Argument(str(host), settings_place) for host in listed] if isinstance(listed, list) else []
+    sockets = tuple(
+        Argument(urlparse(host.value).path, host.place) for host in hosts if host.value.startswith("unix://")
+    )
+    roots = [one for name, one in options if name == "--data-root"]
+    if isinstance(settings.get("data-root"), str):
+        roots.append(Argument(str(settings["data-root"]), settings_place))
+    data_root = roots[-1] if roots else Argument(_DATA_ROOT, container.place / "args")
+    return Dockerd(sockets, data_root, settings, settings_place)
+
+
+def _options(container: ContainerView) -> Iterator[tuple[str, Argument]]:
+    """Yield the options of the command line, ``--name=value`` and ``--name value`` alike."""
+    words = [word for part in ("command", "args") for word in (container.place / part).each()]
+    for index, word in enumerate(words):
+        name, separator, value = word.text.partition("=")
+        name = _SHORT.get(name, name)
+        if not name.startswith("--"):
+            continue
+        if separator:
+            yield name, Argument(value, word)
+        elif index + 1 < len(words):
+            yield name, Argument(words[index + 1].text, words[index + 1])
+
+
+def _mounted_text(
+    path: str, container: ContainerView, pod: PodView, objects: Sequence[KubeObject]
+) -> Place | None:
+    """Return the entry of a ConfigMap that is mounted as the file ``path``."""
+    for mount in container.mounts:
+        directory, file = posixpath.split(path)
+        at = (mount / "mountPath").text.rstrip("/")
+        volume = pod.volume((mount / "name").text)
+        if volume is None or at not in (directory, path):
+            continue
+        name = volume.at("configMap", "name").text
+        key = (mount / "subPath").text if at == path else file
+        for item in volume.at("configMap", "items").each():
+            if (item / "path").text == key:
+                key = (item / "key").text
+                break
+        for config_map in objects:
+            known = (config_map.kind, config_map.name, config_map.namespace)
+            if known == ("ConfigMap", name, pod.owner.namespace):
+                text = config_map.place.at("data", key)
+                return text if text.exists else None
+    return None
+
+
+def _parse(text: Place | None) -> dict[str, Json]:
+    try:
+        settings = json.loads(text.text) if text is not None else {}
+    except ValueError:
+        return {}
+    return settings if isinstance(settings, dict) else {}

@@ -1,0 +1,66 @@
+"""socket-path-mismatch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from validate.cluster.hostpaths import on_the_node
+from validate.rules.rule import Breach, OverlayRule
+from validate.rules.subjects import the_docker_api, the_dockerd, the_mounted_socket
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from validate.overlay import Overlay
+
+
+class SocketPathMismatch(OverlayRule):
+    """Build pods mount another file of the node than the socket that docker-api listens on.
+
+    A build pod reaches its daemon through a file of the node: BinderHub mounts the path of
+    `KubernetesBuildExecutor.docker_host` with type `Socket`, and docker-api makes that file. The
+    kubelet waits until a socket is there. If the two differ, each build pod stays in
+    ContainerCreating with `hostPath type check failed: ... is not a socket file`, and whoever asked
+    for the build sees "Waiting for build to start..." and then nothing, for hours
+    (2i2c-org/infrastructure pull request 4595).
+
+    What counts is the path as seen on the node: the volume's `hostPath.path`, then `subPath` or
+    `subPathExpr` of the mount, then what `--host=` adds to the mount path. Write that path into
+    `docker_host`.
+    """
+
+    id = "socket-path-mismatch"
+    requires = ("unreachable-docker-host",)
+
+    def check(self, overlay: Overlay) -> Iterator[Breach]:
+        """Compare the build pod's hostPath with every socket of dockerd, as the node sees it."""
+        wanted = the_mounted_socket(overlay)
+        workload = the_docker_api(overlay)
+        sockets = the_dockerd(overlay).sockets
+        if not sockets:
+            yield Breach(
+                at=workload.container.place / "args",
+                problem=f"dockerd listens on no unix socket, and build pods mount {wanted.text} of the node",
+                fix=f"add --host=unix://... to the args in {workload.container.place.origin.file}",
+                related=(wanted,),
+            )
+            return
+        found = [(socket, on_the_node(socket.value, workload.container, workload.pod)) for socket in sockets]
+        if any(host is not None and host.path == wanted.text for _, host in found):
+            return
+        socket, host = found[0]
+        if host is None:
+            yield Breach(
+                at=socket.place,
+                problem=f"dockerd listens on {socket.value} of its container, which is not on the node",
+                fix=f"mount a hostPath volume at that directory in {workload.container.place.origin.file}",
+                related=(wanted,),
+            )
+            return
+        yield Breach(
+            at=wanted,
+            problem=f"build pods mount {wanted.text} of the node, and docker-api listens on {host.path}: "
+            "every build waits for a socket that never comes",
+            fix=f"set docker_host to {host.path} in {wanted.origin.file}",
+            related=(socket.place, *host.places),
+        )

@@ -1,0 +1,58 @@
+"""What rules talk about, each by name; where an overlay has no such thing, the rule is not applicable."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from validate.cluster.dockerd import Dockerd, read_dockerd
+from validate.rules.rule import NotApplicable
+
+if TYPE_CHECKING:
+    from validate.binderhub.config import BinderHubConfig
+    from validate.cluster.objects import KubeObject
+    from validate.overlay import Overlay, Workload
+    from validate.place import Place
+
+
+def the_binder(overlay: Overlay) -> Workload:
+    """Return the workload that runs BinderHub."""
+    if overlay.binder is None:
+        raise NotApplicable("nothing here runs BinderHub")
+    return overlay.binder
+
+
+def the_docker_api(overlay: Overlay) -> Workload:
+    """Return the DaemonSet that runs dockerd for the build pods."""
+    if overlay.docker_api is None:
+        raise NotApplicable("nothing here runs docker-api")
+    return overlay.docker_api
+
+
+def the_dockerd(overlay: Overlay) -> Dockerd:
+    """Return what the daemon of docker-api does."""
+    workload = the_docker_api(overlay)
+    return read_dockerd(workload.container, workload.pod, overlay.objects)
+
+
+def the_config(overlay: Overlay) -> BinderHubConfig:
+    """Return the configuration that BinderHub will run with."""
+    if overlay.config is None:
+        raise NotApplicable("nothing here configures BinderHub")
+    return overlay.config
+
+
+def the_build_pod(overlay: Overlay) -> KubeObject:
+    """Return the pod that BinderHub will create for a build."""
+    the_config(overlay)
+    build = overlay.build_pod
+    if build is None or build.object is None:
+        raise NotApplicable("BinderHub does not start with this configuration, so it creates no build pod")
+    return build.object
+
+
+def the_mounted_socket(overlay: Overlay) -> Place:
+    """Return the path of the node that build pods mount as the daemon's socket."""
+    for volume in the_build_pod(overlay).place.at("spec", "volumes").each():
+        if (volume / "name").value == "docker-socket":
+            return volume.at("hostPath", "path")
+    raise NotApplicable("docker_host is null, so build pods mount no socket")

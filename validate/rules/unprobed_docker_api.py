@@ -1,0 +1,54 @@
+"""unprobed-docker-api."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from validate.rules.rule import Breach, OverlayRule
+from validate.rules.subjects import the_docker_api
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from validate.overlay import Overlay
+    from validate.place import Place
+
+_ASKS_THE_DAEMON = ("docker", "curl", "podman", "buildctl")
+
+
+class UnprobedDockerApi(OverlayRule):
+    """docker-api counts as Ready before its daemon answers.
+
+    Without probes a container is Ready as soon as its process runs. A rolling update then goes on to
+    the next node while no daemon answers on this one, and a daemon that hangs is never restarted: its
+    clients wait in silence. What tells is a probe that asks the daemon (`docker version` on its
+    socket): a startup probe with time for a large data directory, and a readiness probe.
+
+    Add `startupProbe` and `readinessProbe` with `exec` of `docker version`.
+    """
+
+    id = "unprobed-docker-api"
+
+    def check(self, overlay: Overlay) -> Iterator[Breach]:
+        """Look at the startup and the readiness probe."""
+        container = the_docker_api(overlay).container.place
+        for name in ("startupProbe", "readinessProbe"):
+            probe = container / name
+            if not probe.exists:
+                problem = f"docker-api has no {name}: it counts as Ready before its daemon answers"
+            elif not _asks_the_daemon(probe):
+                problem = (
+                    f"the {name} of docker-api does not ask the daemon: it says nothing of whether it works"
+                )
+            else:
+                continue
+            yield Breach(
+                at=probe,
+                problem=problem,
+                fix=f"let {name} run 'docker version' in {probe.origin.file}",
+            )
+
+
+def _asks_the_daemon(probe: Place) -> bool:
+    command = " ".join(str(word) for word in probe.at("exec", "command").items)
+    return any(tool in command.replace("/", " ").split() for tool in _ASKS_THE_DAEMON)
