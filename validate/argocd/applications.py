@@ -1,0 +1,153 @@
+"""Which paths of the repository Argo CD syncs, and where to: Applications, and what ApplicationSets make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from posixpath import join, normpath
+from typing import TYPE_CHECKING
+
+from validate.argocd.generators import parameters_of
+from validate.argocd.templates import Language, TemplateError
+from validate.errors import SourceError
+from validate.place import Json, Writer, lookup
+from validate.source import SourceDocument, read_documents
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Iterator
+
+    from validate.place import Path, Place
+
+_GENERATE_PATHS = "argocd.argoproj.io/manifest-generate-paths"
+_KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SyncedPath:
+    """One source of one application.
+
+    Attributes:
+        path: what is synced, posix, relative to the repository.
+        application: name of the Application.
+        place: where the path is written: in the Application, or in the template that makes it.
+        repository: ``repoURL`` of the source, which need not be this repository.
+        destination: name or URL of the cluster.
+        namespace: default namespace there.
+        generate_paths: what ``manifest-generate-paths`` names, relative to the repository.
+        spec: the whole ``spec`` of the Application, templates filled in.
+    """
+
+    path: str
+    application: str
+    place: Place
+    repository: str
+    destination: str
+    namespace: str
+    generate_paths: tuple[str, ...]
+    spec: Json
+
+
+def read_applications(root: pathlib.Path, directory: str = "argocd") -> tuple[SyncedPath, ...]:
+    """Return what the Applications and ApplicationSets below ``directory`` sync.
+
+    Raises:
+        SourceError: a file that cannot be read, or an ApplicationSet that is not expanded here.
+    """
+    files = sorted(file for suffix in ("yaml", "yml") for file in (root / directory).rglob(f"*.{suffix}"))
+    return tuple(
+        synced
+        for file in files
+        if file.name not in _KUSTOMIZATIONS
+        for synced in _read_file(root, file.relative_to(root).as_posix())
+    )
+
+
+def _read_file(root: pathlib.Path, file: str) -> Iterator[SyncedPath]:
+    for field in read_documents(root, file, Writer.SOURCE):
+        if not field.text("apiVersion").startswith("argoproj.io/"):
+            continue
+        kind = field.text("kind")
+        document = SourceDocument(f"{kind} {field.text('metadata', 'name')}", field)
+        if kind == "Application":
+            yield from _sources(document.value, document.place)
+        elif kind == "ApplicationSet":
+            yield from _expand(root, document.place)
+
+
+def _expand(root: pathlib.Path, application_set: Place) -> Iterator[SyncedPath]:
+    spec = application_set / "spec"
+    patch = spec / "templatePatch"
+    if patch.exists:
+        raise SourceError(
+            patch.origin.file,
+            patch.origin.line,
+            "has a templatePatch, which is not expanded here; use the template",
+        )
+    options = (spec / "goTemplateOptions").items
+    language = Language(go=(spec / "goTemplate").value is True, strict="missingkey=error" in options)
+    template = spec / "template"
+    for generator in (spec / "generators").each():
+        for parameters in parameters_of(root, generator, language):
+            yield from _sources(_filled(template, parameters, language), template)
+
+
+def _filled(template: Place, parameters: dict[str, Json], language: Language) -> Json:
+    """Return the template filled in; what is wrong with it is said of the line it stands on."""
+    try:
+        return language.render(template.value, parameters)
+    except TemplateError as whole:
+        for path in _texts(template.value):
+            place = template.at(*path)
+            try:
+                language.render(place.value, parameters)
+            except TemplateError as error:
+                raise SourceError(place.origin.file, place.origin.line, str(error)) from None
+        # Then it is a key of a mapping.
+        raise SourceError(template.origin.file, template.origin.line, str(whole)) from None
+
+
+def _texts(value: Json) -> Iterator[Path]:
+    if isinstance(value, str):
+        yield ()
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, below in pairs:
+        yield from ((key, *path) for path in _texts(below))
+
+
+def _sources(application: Json, written: Place) -> Iterator[SyncedPath]:
+    """Yield each source that is a path; charts and sources that only lend their values are none."""
+    spec = lookup(application, ("spec",))
+    several = lookup(spec, ("sources",))
+    paths: list[Path] = [("source",)]
+    if isinstance(several, list) and several:
+        paths = [("sources", index) for index in range(len(several))]
+    for at in paths:
+        source = lookup(spec, at)
+        path = _text(source, "path")
+        if not path:
+            continue
+        yield SyncedPath(
+            path=normpath(path),
+            application=_text(application, "metadata", "name"),
+            place=written.at("spec", *at, "path"),
+            repository=_text(source, "repoURL"),
+            destination=_text(spec, "destination", "name") or _text(spec, "destination", "server"),
+            namespace=_text(spec, "destination", "namespace"),
+            generate_paths=_generate_paths(application, path),
+            spec=spec,
+        )
+
+
+def _generate_paths(application: Json, path: str) -> tuple[str, ...]:
+    """Return the annotation's paths: relative to the source, from the root with a slash in front."""
+    written = _text(application, "metadata", "annotations", _GENERATE_PATHS)
+    return tuple(
+        normpath(item.lstrip("/") or ".") if item.startswith("/") else normpath(join(path, item))
+        for item in written.split(";")
+        if item
+    )
+
+
+def _text(value: Json, *path: str) -> str:
+    found = lookup(value, path)
+    return found if isinstance(found, str) else ""
