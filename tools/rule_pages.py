@@ -30,10 +30,10 @@ def pages() -> dict[str, str]:
 
 
 def _page(rule: type[Rule]) -> Iterator[str]:
-    title, _, body = (inspect.getdoc(rule) or "").partition("\n")
+    _, _, body = (inspect.getdoc(rule) or "").partition("\n")
     yield NOTICE
     yield f"# {rule.id}\n"
-    yield f"**{title}**\n"
+    yield f"**{rule.title()}.**\n"
     yield from [f"{body.strip()}\n"] if body.strip() else []
     yield f"Severity: {rule.severity.value}. Judges {_scope(rule)}.{_waits(rule)}\n"
     for case in sorted((CASES / rule.id).glob("bad-*/expected.txt")):
