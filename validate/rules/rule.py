@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from validate.overlay import Overlay, Repository
-    from validate.place import Json, Place, Spot
+    from validate.place import Place, Spot
 
 # What an overlay tells a repository rule: plain frozen data that crosses process boundaries.
 Fact: TypeAlias = Any

@@ -70,8 +70,8 @@ class SharedHostPath(RepositoryRule[tuple[_Directory, ...]]):
                 other.overlay,
                 Breach(
                     at=other.spot,
-                    problem=f"{other.daemon} and {one.daemon} of {one.overlay} can meet on a node, and both use "
-                    f"{other.path} there: each destroys what the other keeps",
+                    problem=f"{other.daemon} and {one.daemon} of {one.overlay} can meet, and both use "
+                    f"{other.path} of the node: each destroys what the other keeps",
                     fix=f"give one of them a directory of its own, in {other.spot.origin.file}",
                     related=(one.spot,),
                 ),

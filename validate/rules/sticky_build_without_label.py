@@ -49,8 +49,8 @@ class StickyBuildWithoutLabel(OverlayRule):
             place = workload.object.place.at("metadata", "namespace")
             yield Breach(
                 at=place,
-                problem=f"sticky_builds is on, and docker-api runs in {workload.object.namespace}, while BinderHub "
-                f"looks for it in {namespace}: every build fails",
+                problem=f"sticky_builds is on, docker-api runs in {workload.object.namespace}, "
+                f"and BinderHub looks for it in {namespace}: every build fails",
                 fix=f"run docker-api in {namespace}: {place.origin.file}",
                 related=(sticky,),
             )

@@ -48,5 +48,5 @@ class UnboundedDockerApi(OverlayRule):
             yield Breach(
                 at=host.places[0],
                 problem=f"nothing bounds what builds leave in {host.path}: the disk of the node fills up",
-                fix=f"enable builder.gc in {dockerd.settings_place.origin.file}, or add components/image-cleaner",
+                fix="enable builder.gc in daemon.json, or add components/image-cleaner",
             )

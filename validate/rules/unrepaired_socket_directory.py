@@ -55,7 +55,7 @@ class UnrepairedSocketDirectory(OverlayRule):
                 where = workload.pod.spec / "initContainers"
                 yield Breach(
                     at=where,
-                    problem=f"no init container removes a directory at {host.path}, and dockerd cannot bind there",
+                    problem=f"no init container removes a directory at {host.path}: dockerd cannot bind",
                     fix=f"add one that mounts {directory} and runs rmdir to {where.origin.file}",
                     related=(socket.place,),
                 )

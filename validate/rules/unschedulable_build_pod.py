@@ -41,7 +41,7 @@ class UnschedulableBuildPod(OverlayRule):
         yield Breach(
             at=selector,
             problem="no node pool of the cluster admits the build pod: every build stays Pending",
-            fix=f"correct node_selector in {selector.origin.file} or the pools in {pools[0].place.origin.file}",
+            fix=f"correct node_selector in {selector.origin.file}, or the pools in cluster.yaml",
             evidence="\n".join(f"pool {pool.name}: {why_not(placement, pool.node)}" for pool in pools),
             related=tuple(pool.place for pool in pools),
         )
