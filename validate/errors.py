@@ -28,3 +28,7 @@ class SourceError(CannotCheckError):
         self.file = file
         self.line = line
         self.problem = problem
+
+    def __reduce__(self) -> tuple[type[SourceError], tuple[str, int, str]]:
+        """Let it cross a process boundary, which an exception with a message of its own making cannot."""
+        return SourceError, (self.file, self.line, self.problem)

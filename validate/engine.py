@@ -1,0 +1,121 @@
+"""The engine: every overlay in turn from its files to its report, then what they have in common.
+
+Workers take whole overlays and hand back plain data; the parent keeps a report of each overlay and
+the facts that repository rules asked for, never an overlay.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING
+
+from validate.argocd.applications import read_applications
+from validate.cluster.facts import no_facts, read_facts
+from validate.errors import SourceError
+from validate.finding import OverlayReport, Report
+from validate.judge import Checked, in_order, judge_overlay, judge_repository, obstacle
+from validate.kustomize.render import find_kustomize
+from validate.overlay import Overlay, Repository
+from validate.rules import RULES
+from validate.trace import trace_build
+from validate.workers import Workers, cores
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Generator, Iterable, Sequence
+
+    from validate.argocd.applications import SyncedPath
+    from validate.cluster.facts import ClusterFacts
+    from validate.discover import Checkout
+    from validate.kustomize.render import Build, Kustomize
+    from validate.rules.rule import Rule
+
+_FACTS = "cluster.yaml"
+_ARGOCD = "argocd"
+# A further process costs a fork and all that it has to load for itself: about one overlay.
+_FEWEST_EACH = 2
+
+
+def check(
+    checkout: Checkout,
+    overlays: Sequence[str],
+    *,
+    rules: Sequence[type[Rule]] = RULES,
+    processes: int | None = None,
+) -> Report:
+    """Judge ``overlays`` by ``rules``, in at most that many processes (None: one for each core).
+
+    Raises:
+        CannotCheckError: nothing at all can be checked, as without Kustomize.
+    """
+    rules = in_order(rules)
+    task = partial(check_overlays, checkout.root, find_kustomize(checkout.root), rules)
+    number = min(processes or cores(), len(overlays) // _FEWEST_EACH)
+    with Workers(task, overlays, number) as workers:
+        synced, unreadable = _read_applications(checkout.root)
+        checked = sorted(workers, key=lambda one: one.report.name)
+    unrenderable = {one.report.name: one.unrenderable for one in checked if one.unrenderable}
+    repository = Repository(checkout.root, checkout.overlays, unrenderable, synced)
+    facts = {one.report.name: one.facts for one in checked}
+    # An ApplicationSet reads files of overlays: what is wrong with those is a finding already.
+    new = unreadable and unreadable.file not in {error.file for error in unrenderable.values()}
+    return Report(
+        overlays=tuple(one.report for one in checked),
+        repository=judge_repository(repository, facts, rules),
+        obstacles=(str(unreadable),) if new else (),
+        notes=tuple(f"{name} has no kustomization.yaml and was not checked" for name in checkout.unfinished),
+    )
+
+
+def check_overlays(
+    root: pathlib.Path, kustomize: Kustomize, rules: Sequence[type[Rule]], overlays: Sequence[str]
+) -> Generator[Checked, None, None]:
+    """Yield what each overlay gives; Kustomize renders the next one while this one is judged."""
+    following: Build | None = None
+    try:
+        for index, name in enumerate(overlays):
+            build = following or kustomize.start(root, name)
+            more = index + 1 < len(overlays)
+            following = kustomize.start(root, overlays[index + 1]) if more else None
+            yield check_overlay(root, build, rules)
+    finally:
+        if following is not None:
+            following.cancel()
+
+
+def check_overlay(root: pathlib.Path, build: Build, rules: Iterable[type[Rule]]) -> Checked:
+    """Return what the overlay of ``build`` gives, whatever is wrong with it."""
+    try:
+        overlay = _read_overlay(root, build)
+    except SourceError as error:
+        return Checked(OverlayReport(build.overlay), unrenderable=error)
+    except Exception as error:  # noqa: BLE001 - one overlay does not hide what is found in the others
+        return Checked(OverlayReport(build.overlay, obstacle=obstacle("reading", build.overlay, error)))
+    return judge_overlay(root, overlay, rules)
+
+
+def _read_overlay(root: pathlib.Path, build: Build) -> Overlay:
+    traced = trace_build(root, build)
+    facts = _read_facts(root, build.overlay)
+    overlay = Overlay(build.overlay, traced.objects, facts, traced.entries, traced.reads)
+    # A fragment that cannot be read is the overlay's fault, not that of the first rule to ask for it.
+    _ = overlay.config
+    return overlay
+
+
+def _read_facts(root: pathlib.Path, overlay: str) -> ClusterFacts:
+    file = os.path.normpath(f"{overlay}/{_FACTS}")
+    return read_facts(root, file) if (root / file).is_file() else no_facts()
+
+
+def _read_applications(
+    root: pathlib.Path,
+) -> tuple[tuple[SyncedPath, ...] | None, SourceError | None]:
+    """Return what Argo CD syncs, or why that is not known; neither where there is no ``argocd/``."""
+    if not (root / _ARGOCD).is_dir():
+        return None, None
+    try:
+        return read_applications(root, _ARGOCD), None
+    except SourceError as error:
+        return None, error

@@ -1,0 +1,178 @@
+"""Findings and reports: what a run has to say, as plain frozen data that crosses process boundaries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from validate.place import Origin, Place, Scalar, Spot, dotted
+from validate.rules.rule import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+CLEAN, FINDINGS, NOT_CHECKED = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place as a report shows it.
+
+    Attributes:
+        title: the document it is in, such as ``DaemonSet binder/docker-api``.
+        path: ``spec.template.spec.nodeSelector``, empty for the whole document.
+        exists: whether a value stands there; else ``writers`` are those of where it is missing.
+        value: the value where it is a scalar that may be shown.
+        writers: who wrote it, the last writer first.
+        source: the line of ``origin`` as it stands in its file, empty where it cannot or may not be shown.
+        hidden: value and line may hold a credential, and are left out.
+    """
+
+    title: str
+    path: str
+    exists: bool
+    value: Scalar
+    writers: tuple[Origin, ...]
+    source: str = ""
+    hidden: bool = False
+
+    @property
+    def origin(self) -> Origin:
+        """The line that last wrote it."""
+        return self.writers[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One breach of one rule. ``overlay`` is empty where it concerns the repository as a whole."""
+
+    overlay: str
+    rule: str
+    severity: Severity
+    at: Location
+    problem: str
+    fix: str
+    evidence: str = ""
+    related: tuple[Location, ...] = ()
+
+    @property
+    def page(self) -> str:
+        """The page of the rule, relative to the repository."""
+        return f"docs/reference/rules/{self.rule}.md"
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        """What reports sort by: overlay, then file and line; the rest makes the order total."""
+        origin = self.at.origin
+        where = (origin.file, origin.line, origin.column, self.rule, self.at.title, self.at.path)
+        return (self.overlay, *where, self.problem, self.evidence, self.fix)
+
+
+class Verdict(StrEnum):
+    """What became of a rule."""
+
+    HOLDS = "holds"
+    BREACHED = "breached"
+    NOT_APPLICABLE = "not applicable"
+    NOT_CHECKED = "not checked"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a rule, and why where it was not judged."""
+
+    verdict: Verdict
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OverlayReport:
+    """What was found in one overlay; in the repository, where ``name`` is empty.
+
+    Attributes:
+        name: ``overlays/kind``.
+        objects: how many it renders, None where it does not render.
+        outcomes: what became of each rule, by id.
+        findings: of its own rules; those of repository rules are with the repository.
+        obstacle: why the overlay as a whole was not checked, where that is not its own fault.
+    """
+
+    name: str
+    objects: int | None = None
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    obstacle: str = ""
+
+    def rules(self, verdict: Verdict) -> list[str]:
+        """Return the ids of the rules with that verdict."""
+        return [rule for rule, outcome in self.outcomes.items() if outcome.verdict is verdict]
+
+
+@dataclass(frozen=True)
+class Report:
+    """All of a run.
+
+    Attributes:
+        overlays: those that were checked, by name.
+        repository: the rules about sources, and about overlays compared.
+        obstacles: what kept parts from being checked, besides what the outcomes say.
+        notes: what is no finding, and yet somebody should know.
+    """
+
+    overlays: tuple[OverlayReport, ...]
+    repository: OverlayReport
+    obstacles: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> tuple[OverlayReport, ...]:
+        """The overlays, then the repository."""
+        return (*self.overlays, self.repository)
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """All findings, in the order of :attr:`Finding.order`."""
+        found = (finding for part in self.parts for finding in part.findings)
+        return tuple(sorted(found, key=lambda finding: finding.order))
+
+    @property
+    def all_obstacles(self) -> Iterator[str]:
+        """Sentences on what was not checked, for standard error."""
+        yield from self.obstacles
+        for part in self.parts:
+            if part.obstacle:
+                yield part.obstacle
+            for rule in part.rules(Verdict.NOT_CHECKED):
+                yield part.outcomes[rule].reason
+
+    @property
+    def exit_status(self) -> int:
+        """0: clean, or warnings only; 1: an error was found; 2: not everything could be checked."""
+        if next(self.all_obstacles, None):
+            return NOT_CHECKED
+        errors = any(finding.severity is Severity.ERROR for finding in self.findings)
+        return FINDINGS if errors else CLEAN
+
+
+def locate(at: Place | Spot, source: str) -> Location:
+    """Return the location of ``at``; ``source`` is the line of its origin."""
+    spot = at.pin() if isinstance(at, Place) else at
+    hidden = _may_hold_credential(spot)
+    shown = spot.value if spot.value is None or isinstance(spot.value, bool | int | float | str) else None
+    return Location(
+        title=spot.title,
+        path=dotted(spot.path),
+        exists=spot.exists,
+        value=None if hidden else shown,
+        writers=spot.writers,
+        source="" if hidden else source,
+        hidden=hidden,
+    )
+
+
+def _may_hold_credential(spot: Spot) -> bool:
+    """Whether the place is in the data of a Secret, or in a Docker configuration wherever it stands."""
+    in_secret = spot.title.startswith("Secret ") and spot.path[:1] in (("data",), ("stringData",))
+    return in_secret or "auths" in spot.path or (isinstance(spot.value, str) and "auths" in spot.value)

@@ -1,0 +1,221 @@
+"""The report that people read, in a terminal and in the log of a pipeline."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from validate.finding import CLEAN, NOT_CHECKED, Verdict
+from validate.report.view import Style, View
+from validate.rules.rule import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from validate.finding import Finding, Location, OverlayReport, Report
+    from validate.place import Origin
+
+_WIDTH = 100
+_CONTEXT = 20
+_MOST_WRITERS = 4
+_SEVERITIES = {Severity.ERROR: Style.ERROR, Severity.WARNING: Style.WARNING}
+_VERDICTS = tuple(Verdict)
+# What follows a value on its line: a comment, or the end of a flow collection.
+_VALUE = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s,\[\]{}](?:[^,\]}#]|(?<!\s)#)*""")
+
+
+def render(report: Report, view: View | None = None) -> str:
+    """Return the findings by overlay, then what was checked, then what it comes to."""
+    view = view or View()
+    blocks = [*_findings(report, view), _table(report, view)]
+    if view.verbose:
+        blocks += _reasons(report, view)
+    blocks += [_paragraph(f"note: {note}") for note in report.notes]
+    blocks.append(_conclusion(report, view))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _findings(report: Report, view: View) -> Iterator[str]:
+    everywhere = tuple(part.name for part in report.overlays)
+    for overlays, findings in groupby(_merged(report.findings), key=lambda entry: entry[0]):
+        yield view.paint(_heading(overlays, everywhere), Style.STRONG)
+        for _, finding in findings:
+            yield "\n".join(_finding(finding, view))
+
+
+def _merged(findings: Iterable[Finding]) -> list[tuple[tuple[str, ...], Finding]]:
+    """Return each finding once, with all overlays that it was found in: they share most of their files."""
+    overlays: dict[Finding, list[str]] = {}
+    for finding in findings:
+        overlays.setdefault(replace(finding, overlay=""), []).append(finding.overlay)
+    entries = [(tuple(names), finding) for finding, names in overlays.items()]
+    return sorted(entries, key=lambda entry: (entry[0], entry[1].order))
+
+
+def _heading(overlays: tuple[str, ...], everywhere: tuple[str, ...]) -> str:
+    if overlays == ("",):
+        return "the repository"
+    if len(overlays) > 1 and overlays == everywhere:
+        return f"all {len(everywhere)} overlays"
+    return _paragraph(", ".join(overlays))
+
+
+def _finding(finding: Finding, view: View) -> Iterator[str]:
+    severity = view.paint(f"{finding.severity}[{finding.rule}]", _SEVERITIES[finding.severity])
+    yield f"{severity} {view.paint(_spot(finding.at.origin), Style.PLACE)}"
+    yield _paragraph(finding.problem, 2)
+    yield ""
+    yield from _location(finding.at, view)
+    for other in finding.related:
+        yield ""
+        yield f"  see also {view.paint(_spot(other.origin), Style.PLACE)}"
+        yield from _location(other, view)
+    if finding.evidence:
+        yield ""
+        yield from (
+            f"  {view.paint('|', Style.FAINT)} {_printable(line)}".rstrip()
+            for line in finding.evidence.splitlines()
+        )
+    yield ""
+    yield _labelled("fix:", finding.fix, view)
+    yield _labelled("see:", finding.page, view)
+
+
+def _spot(origin: Origin) -> str:
+    return f"{_printable(origin.file)}:{origin.line}:{origin.column}"
+
+
+def _location(at: Location, view: View) -> Iterator[str]:
+    """Yield the line in its file with a caret under the value, and what it is a part of."""
+    number = str(at.origin.line)
+    margin = " " * len(number)
+    bar = view.paint("|", Style.FAINT)
+    if at.source:
+        excerpt, start, length = _excerpt(at.source, at.origin.column)
+        yield f"  {view.paint(number, Style.FAINT)} {bar} {excerpt}".rstrip()
+        yield f"  {margin} {bar} {' ' * start}{view.paint('^' * length, Style.ERROR)}"
+    if at.hidden:
+        yield f"  {margin} {bar} {view.paint('not shown: it may hold a credential', Style.FAINT)}"
+    equals = view.paint("=", Style.FAINT)
+    where = f"{at.title}, {at.path}" if at.path else at.title
+    yield f"  {margin} {equals} {_printable(where)}{'' if at.exists else ' (not set)'}"
+    yield f"  {margin} {equals} {view.paint(_chain(at.writers), Style.FAINT)}"
+
+
+def _chain(writers: Sequence[Origin]) -> str:
+    last, *earlier = writers
+    told = [
+        f"{_printable(origin.file)}:{origin.line} ({origin.writer})" for origin in earlier[:_MOST_WRITERS]
+    ]
+    rest = len(earlier) - _MOST_WRITERS
+    if rest > 0:
+        told.append(f"{rest} more")
+    return f"written by {last.writer}" + (f", after {', '.join(told)}" if told else "")
+
+
+def _excerpt(source: str, column: int) -> tuple[str, int, int]:
+    """Return a line (of a long one, the part around ``column``), and where in it the value stands."""
+    line = _printable(source.replace("\t", " ").rstrip())
+    start = min(column - 1, len(line))
+    value = _VALUE.match(line, start)
+    end = value.end() if value else start + 1
+    first = len(line) - len(line.lstrip())
+    if len(line) - first > _WIDTH:
+        first = max(first, min(start - _CONTEXT, len(line) - _WIDTH))
+    last = first + _WIDTH
+    head, tail = ("..." if line[:first].strip() else ""), ("..." if line[last:] else "")
+    return head + line[first:last] + tail, len(head) + start - first, max(1, min(end, last) - start)
+
+
+def _labelled(label: str, text: str, view: View) -> str:
+    indented = _paragraph(text, 2 + len(label) + 1).lstrip()
+    return f"  {view.paint(label, Style.STRONG)} {indented}"
+
+
+def _paragraph(text: str, indent: int = 0) -> str:
+    return "\n".join(" " * indent + line for line in _wrapped(text, _WIDTH - indent))
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Break at spaces only: a path or a name stays whole, however long it is."""
+    lines: list[str] = []
+    for word in map(_printable, text.split()):
+        if lines and len(lines[-1]) + 1 + len(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
+def _printable(text: str) -> str:
+    """Return ``text`` with control characters spelt out: no file commands the terminal that shows it."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _table(report: Report, view: View) -> str:
+    """Return what was checked: a row for each overlay, and one for the repository."""
+    verdicts = [one for one in _VERDICTS if one is not Verdict.NOT_CHECKED or _any(report, one)]
+    rows = [["checked", "objects", *verdicts], *(_row(part, verdicts) for part in report.parts)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
+    return "\n".join([view.paint(lines[0], Style.STRONG), *lines[1:]])
+
+
+def _any(report: Report, verdict: Verdict) -> bool:
+    return any(part.rules(verdict) for part in report.parts)
+
+
+def _row(part: OverlayReport, verdicts: Sequence[Verdict]) -> list[str]:
+    if not part.name:
+        return ["the repository", "", *(str(len(part.rules(verdict))) for verdict in verdicts)]
+    if part.objects is None:
+        return [part.name, "-", *("-" for _ in verdicts)]
+    return [part.name, str(part.objects), *(str(len(part.rules(verdict))) for verdict in verdicts)]
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
+    name, *figures = zip(row, widths, strict=True)
+    yield name[0].ljust(name[1])
+    yield from (text.rjust(width) for text, width in figures)
+
+
+def _reasons(report: Report, view: View) -> Iterator[str]:
+    """Yield why rules had nothing to judge, each reason once."""
+    everywhere = tuple(part.name for part in report.overlays)
+    parts: dict[tuple[str, str], list[str]] = {}
+    for part in report.parts:
+        for rule in part.rules(Verdict.NOT_APPLICABLE):
+            parts.setdefault((rule, part.outcomes[rule].reason), []).append(part.name)
+    if parts:
+        yield view.paint("not applicable", Style.STRONG) + "".join(
+            f"\n  {rule} ({_heading(tuple(names), everywhere)})\n{_paragraph(reason, 4)}"
+            for (rule, reason), names in sorted(parts.items())
+        )
+
+
+def _conclusion(report: Report, view: View) -> str:
+    """Return the one sentence that says what the exit status means."""
+    found = [finding for _, finding in _merged(report.findings)]
+    errors = sum(finding.severity is Severity.ERROR for finding in found)
+    warnings = len(found) - errors
+    counts = [_count(number, noun) for number, noun in ((errors, "error"), (warnings, "warning")) if number]
+    what = " and ".join(counts) or "no finding"
+    scope = f"{what} in {_count(len(report.overlays), 'overlay')}, judged by {_count(_rules(report), 'rule')}"
+    match report.exit_status:
+        case status if status == NOT_CHECKED:
+            style, meaning = Style.ERROR, "not everything could be checked, for the reasons on standard error"
+        case status if status == CLEAN:
+            style, meaning = Style.GOOD, "warnings alone do not fail" if found else "all that apply hold"
+        case status:
+            style, meaning = Style.ERROR, "errors fail"
+    return view.paint(f"{scope}: {meaning} (exit status {status})", style)
+
+
+def _rules(report: Report) -> int:
+    return len({rule for part in report.parts for rule in part.outcomes})
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
