@@ -65,7 +65,7 @@ class Overlay:
 
     @cached_property
     def binder(self) -> Workload | None:
-        """The Deployment that runs BinderHub, known by what it runs: ``--config`` and ``BUILD_NAMESPACE``, or its image."""
+        """The Deployment that runs BinderHub, known by its image or by what it is started with."""
         for item in self.of_kind("Deployment", "StatefulSet"):
             pod = item.pod
             for container in pod.containers if pod else ():
@@ -87,13 +87,13 @@ class Overlay:
 
     @cached_property
     def config(self) -> BinderHubConfig | None:
-        """The configuration that BinderHub will run with; None where no BinderHub is deployed or it reads none."""
+        """The configuration that BinderHub will run with; None where none is deployed, or it reads none."""
         return find_config(self.objects, self.binder.pod, self.binder.container) if self.binder else None
 
     @cached_property
     def build_pod(self) -> BuildPod | None:
         """The pod that BinderHub will create for a build; None without a configuration."""
-        return predict_build_pod(self.config, self.objects) if self.config else None
+        return predict_build_pod(self.config) if self.config else None
 
 
 @dataclass(frozen=True)
