@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from validate.cluster.reference_table import CLUSTER_WIDE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
@@ -95,7 +97,9 @@ _BUILT_IN = (
 
 
 def _itself(item: KubeObject, keys: frozenset[str] | None = None) -> Iterator[Producer]:
-    yield Producer(item.kind, item.name, item.namespace, keys, item.place, item.group)
+    # Kustomize 5.8 writes a namespace on cluster-wide kinds that it does not know: admission policies.
+    namespace = "" if item.kind in CLUSTER_WIDE else item.namespace
+    yield Producer(item.kind, item.name, namespace, keys, item.place, item.group)
 
 
 def _secret_from(item: KubeObject, name: Place, keys: frozenset[str] | None) -> Producer:
