@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
+import sys
 import tomllib
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import yaml
+
+from validate.kustomize.render import find_kustomize
 
 ROOT = Path(__file__).resolve().parent.parent
 OVERLAYS = sorted(path.parent for path in (ROOT / "overlays").glob("*/kustomization.yaml"))
@@ -64,6 +68,23 @@ def test_every_path_in_the_layout_of_the_readme_exists() -> None:
     rows = re.findall(r"^\| \[?`([^`]+)`", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert rows
     assert [row for row in rows if not (ROOT / row).exists()] == []
+
+
+def test_the_finding_in_the_readme_is_what_validate_says(tmp_path: Path) -> None:
+    for part in ("base", "components", "policies", "overlays", "argocd"):
+        shutil.copytree(ROOT / part, tmp_path / part)
+    patch = tmp_path / "overlays" / "eks" / "daemonset.build-pool.yaml"
+    text = patch.read_text(encoding="utf-8")
+    assert text.count(": builds\n") == 1
+    patch.write_text(text.replace(": builds\n", ": build\n"), encoding="utf-8")
+    environment = {"KUSTOMIZE": find_kustomize(ROOT).path, "NO_COLOR": "1"}
+    done = run(sys.executable, "-m", "validate", "--root", str(tmp_path), "eks", **environment)
+    shown = re.search(
+        r"```text\n(error\[.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    assert shown
+    assert shown[1] in done.stdout
+    assert done.returncode == 1
 
 
 def test_help_lists_every_target() -> None:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 OVERLAYS = ROOT / "overlays"
+KUSTOMIZE = ROOT / ".tools" / "kustomize"
+# A generated repository has no tools of its own.
+ENVIRONMENT = os.environ | {"KUSTOMIZE": str(KUSTOMIZE)}
 SCHEMAS_OF = "1.34.0"
 SMALL, LARGE = 30, 300
 _SAMPLE_SECONDS = 0.02
@@ -66,7 +69,9 @@ class Command:
     def seconds(self) -> float:
         """Run it and return its wall time."""
         began = time.perf_counter()
-        done = subprocess.run(self.words, cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            self.words, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False
+        )
         took = time.perf_counter() - began
         if done.returncode not in self.accepted:
             output = (done.stdout + done.stderr)[-2000:]
@@ -86,7 +91,7 @@ def kubeconform(binary: Path, schemas: Path) -> Command:
     """Return the loop that people run today over the overlays of this tree."""
     location = f"{schemas}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json"
     check = [str(binary), "-strict", "-ignore-missing-schemas", "-schema-location", location]
-    kustomize = shlex.quote(str(ROOT / ".tools" / "kustomize"))
+    kustomize = shlex.quote(str(KUSTOMIZE))
     loop = f"set -eo pipefail; for o in overlays/*/; do {kustomize} build $o | {shlex.join(check)}; done"
     return Command(("bash", "-c", loop), accepted=(0,))
 
@@ -125,7 +130,7 @@ def write_schemas(directory: Path) -> list[str]:
 def _rendered_kinds() -> set[tuple[str, str]]:
     kinds = set()
     for overlay in sorted(OVERLAYS.glob("*/kustomization.yaml")):
-        build = [str(ROOT / ".tools" / "kustomize"), "build", str(overlay.parent)]
+        build = [str(KUSTOMIZE), "build", str(overlay.parent)]
         text = subprocess.run(build, capture_output=True, text=True, check=True).stdout
         for document in text.split("\n---\n"):
             version = re.search(r"^apiVersion: (\S+)$", document, re.MULTILINE)
@@ -167,7 +172,7 @@ def peak_memory(command: Command) -> float | None:
         return None
     peak = 0.0
     with subprocess.Popen(
-        command.words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command.words, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         while process.poll() is None:
             peak = max(peak, memory(process.pid))
