@@ -401,7 +401,7 @@ def test_our_policies_admit_the_build_pod() -> None:
     "edit",
     [
         "volumes: [{name: more, hostPath: {path: /run/binderhub/binderhub/other.sock, type: Socket}}]",
-        "containers: [{name: b, image: quay.io/jupyterhub/repo2docker:1, securityContext: {privileged: true}}]",
+        "containers: [{name: b, image: quay.io/jupyterhub/r2d:1, securityContext: {privileged: true}}]",
         "containers: [{name: builder, image: example.org/repo2docker:1}]",
         "hostNetwork: true",
         "serviceAccountName: docker-api",
