@@ -90,7 +90,7 @@ class Build:
         """Stop it if it still runs, and leave nothing behind."""
         if self._process.poll() is None:
             self._process.kill()
-            self._process.wait()
+            self._process.communicate()
         if self._workspace is not None:
             self._workspace.remove()
 

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from validate.finding import CLEAN, NOT_CHECKED, Verdict
+from validate.place import Writer
 from validate.report.view import Style, View
 from validate.rules.rule import Severity
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 _WIDTH = 100
 _CONTEXT = 20
 _MOST_WRITERS = 4
+# Writers that the file itself gives away.
+_PLAIN = {Writer.SOURCE, Writer.FACTS, Writer.RESOURCE}
 _SEVERITIES = {Severity.ERROR: Style.ERROR, Severity.WARNING: Style.WARNING}
 _VERDICTS = tuple(Verdict)
 # What follows a value on its line: a comment, or the end of a flow collection.
@@ -29,7 +32,7 @@ _VALUE = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s,\[\]{}](?:[^,\]}#]
 def render(report: Report, view: View | None = None) -> str:
     """Return the findings by overlay, then what was checked, then what it comes to."""
     view = view or View()
-    blocks = [*_findings(report, view), _table(report, view)]
+    blocks = [*findings(report, view), _table(report, view)]
     if view.verbose:
         blocks += _reasons(report, view)
     blocks += [_paragraph(f"note: {note}") for note in report.notes]
@@ -37,11 +40,12 @@ def render(report: Report, view: View | None = None) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _findings(report: Report, view: View) -> Iterator[str]:
+def findings(report: Report, view: View) -> Iterator[str]:
+    """Yield the findings as blocks of text, those of an overlay (or of several) after a heading."""
     everywhere = tuple(part.name for part in report.overlays)
-    for overlays, findings in groupby(_merged(report.findings), key=lambda entry: entry[0]):
+    for overlays, group in groupby(_merged(report.findings), key=lambda entry: entry[0]):
         yield view.paint(_heading(overlays, everywhere), Style.STRONG)
-        for _, finding in findings:
+        for _, finding in group:
             yield "\n".join(_finding(finding, view))
 
 
@@ -100,8 +104,10 @@ def _location(at: Location, view: View) -> Iterator[str]:
         yield f"  {margin} {bar} {view.paint('not shown: it may hold a credential', Style.FAINT)}"
     equals = view.paint("=", Style.FAINT)
     where = f"{at.title}, {at.path}" if at.path else at.title
-    yield f"  {margin} {equals} {_printable(where)}{'' if at.exists else ' (not set)'}"
-    yield f"  {margin} {equals} {view.paint(_chain(at.writers), Style.FAINT)}"
+    if where != at.origin.file:
+        yield f"  {margin} {equals} {_printable(where)}{'' if at.exists else ' (not set)'}"
+    if len(at.writers) > 1 or at.origin.writer not in _PLAIN:
+        yield f"  {margin} {equals} {view.paint(_chain(at.writers), Style.FAINT)}"
 
 
 def _chain(writers: Sequence[Origin]) -> str:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from validate.overlay import Overlay, Repository
     from validate.place import Origin
 
+_MOST_NAMES = 3
+
 
 class _Entry(NamedTuple):
     """A patch (or images entry, and so on) of a kustomization, as one overlay met it."""
@@ -61,9 +63,9 @@ class DeadPatch(RepositoryRule[tuple[_Entry, ...]]):
 
 
 def _breach(origin: Origin, title: str, overlays: list[str]) -> Breach:
+    where = ", ".join(overlays) if len(overlays) <= _MOST_NAMES else f"any of {len(overlays)} overlays"
     return Breach(
         at=Spot(origin.file, (), None, True, (origin,)),  # noqa: FBT003 - Spot.exists
-        problem=f"the {title} changes nothing in {', '.join(overlays)}: "
-        "what it was written for does not happen",
-        fix=f"correct its target or name in {origin.file}, or remove it",
+        problem=f"the {title} changes nothing in {where}: what it was written for does not happen",
+        fix=f"correct its target, name or value in {origin.file}, or remove it",
     )

@@ -38,14 +38,13 @@ class UnrenderableOverlay(RepositoryRule[None]):
             yield (
                 overlay,
                 Breach(
-                    at=_place(overlay, error),
+                    at=_place(error),
                     problem=f"{overlay} cannot be checked: {error.file} {what or error.problem}",
-                    fix=f"{way_out} ({error.file})"
-                    if what
-                    else f"correct {error.file} until 'kustomize build {overlay}' succeeds",
+                    fix=f"in {error.file}: {way_out if what else f'let kustomize build {overlay} succeed'}",
                 ),
             )
 
 
-def _place(overlay: str, error: SourceError) -> Spot:
-    return Spot(overlay, (), None, True, (Origin(error.file, error.line, 1, Writer.SOURCE, error.line),))  # noqa: FBT003 - Spot.exists
+def _place(error: SourceError) -> Spot:
+    origin = Origin(error.file, error.line, 1, Writer.SOURCE, error.line)
+    return Spot(error.file, (), None, True, (origin,))  # noqa: FBT003 - Spot.exists

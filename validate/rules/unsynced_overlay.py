@@ -66,7 +66,7 @@ def _unsynced(overlay: str, file: str, synced: Sequence[SyncedPath]) -> Breach:
     origin = Origin(file or overlay, 1, 1, Writer.SOURCE, 1)
     others = sorted({one.place for one in synced}, key=lambda place: place.origin)[:1]
     return Breach(
-        at=Spot(overlay, (), None, True, (origin,)),  # noqa: FBT003 - Spot.exists
+        at=Spot(origin.file, (), None, True, (origin,)),  # noqa: FBT003 - Spot.exists
         problem=f"no application of argocd/ syncs {overlay}: what is merged here reaches no cluster",
         fix=f"add {overlay}/cluster.yaml, or an Application in argocd/ with the path {overlay}",
         related=tuple(others),
