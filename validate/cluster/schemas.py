@@ -179,7 +179,8 @@ class _Bundle:
             for index, item in enumerate(value):
                 for path, sentence in self._below(schema.get("items", {}), item, known):
                     yield (index, *path), sentence
-        yield from _limits(schema, value)
+        if len(schema) > 1:  # most leaves have a type and nothing else
+            yield from _limits(schema, value)
 
     def _mapping(
         self, schema: _Schema, value: dict[str, object], known: dict[tuple[int, int], _Faults]
