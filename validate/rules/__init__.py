@@ -11,6 +11,7 @@ from validate.rules.index_pushing_engine import IndexPushingEngine
 from validate.rules.overlong_socket_path import OverlongSocketPath
 from validate.rules.shared_host_path import SharedHostPath
 from validate.rules.socket_path_mismatch import SocketPathMismatch
+from validate.rules.split_namespace import SplitNamespace
 from validate.rules.sticky_build_without_label import StickyBuildWithoutLabel
 from validate.rules.unbounded_docker_api import UnboundedDockerApi
 from validate.rules.unprobed_docker_api import UnprobedDockerApi
@@ -36,6 +37,7 @@ RULES: tuple[type[Rule], ...] = (
     UnprobedDockerApi,
     StickyBuildWithoutLabel,
     IndexPushingEngine,
+    SplitNamespace,
     UnboundedDockerApi,
     # Kustomize and GitOps.
     UnrenderableOverlay,

@@ -45,7 +45,7 @@ class IdleDockerApi(OverlayRule):
         demand = spec / ("tolerations" if node.taints else "nodeSelector")
         yield Breach(
             at=demand,
-            problem=f"docker-api runs on nodes that no build pod can reach: {why_not(builds, node)}",
+            problem=f"no build pod can reach some nodes that docker-api runs on: {why_not(builds, node)}",
             fix=f"narrow docker-api in {demand.origin.file} to what build pods are placed by",
             evidence=f"this node admits docker-api and not the build pod:\n{node}",
             related=(selector,),

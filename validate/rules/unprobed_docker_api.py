@@ -42,10 +42,12 @@ class UnprobedDockerApi(OverlayRule):
                 )
             else:
                 continue
+            command = probe.at("exec", "command")
+            place = command if command.exists else probe
             yield Breach(
-                at=probe,
+                at=place,
                 problem=problem,
-                fix=f"let {name} run 'docker version' in {probe.origin.file}",
+                fix=f"let {name} run 'docker version' in {place.origin.file}",
             )
 
 

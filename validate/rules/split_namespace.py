@@ -1,0 +1,59 @@
+"""split-namespace."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from validate.rules.rule import Breach, OverlayRule
+from validate.rules.subjects import the_binder, the_config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from validate.overlay import Overlay
+
+# Which trait moves which part of BinderHub.
+_TRAITS = {
+    "builds": ("KubernetesBuildExecutor", "namespace"),
+    "cleans up": ("BinderHub", "build_namespace"),
+    "counts for its quota": ("KubernetesLaunchQuota", "namespace"),
+}
+
+
+class SplitNamespace(OverlayRule):
+    """BinderHub builds in one namespace and cleans up, or counts, in another
+
+    Three parts of BinderHub have a namespace each: what creates build pods, what removes finished
+    ones, and what counts for the quota. `KubernetesBuildExecutor.namespace` moves the first and not
+    the others. Finished build pods then stay for ever, or BinderHub asks for pods in `default`, where
+    it has no rights, once a minute (jupyterhub/binderhub issues 810, 1075, 1116). Only the
+    environment variable `BUILD_NAMESPACE` moves all three.
+
+    Set `BUILD_NAMESPACE` from `metadata.namespace` in the Deployment, and no namespace in the
+    configuration.
+    """
+
+    id = "split-namespace"
+
+    def check(self, overlay: Overlay) -> Iterator[Breach]:
+        """Compare the three namespaces, and see that the variable is set."""
+        config = the_config(overlay)
+        env = the_binder(overlay).container.place / "env"
+        if config.build_namespace_env is None:
+            yield Breach(
+                at=env,
+                problem="BUILD_NAMESPACE is not set: BinderHub cleans up and counts in the namespace default",
+                fix=f"set it from the field metadata.namespace in {env.origin.file}",
+            )
+            return
+        if len(set(config.namespaces)) == 1:
+            return
+        where = dict(zip(_TRAITS, config.namespaces, strict=True))
+        deciding = [config.trait(*trait) for trait in _TRAITS.values()]
+        place = next(one for one in deciding if one.exists)
+        yield Breach(
+            at=place,
+            problem="BinderHub " + ", ".join(f"{what} in {namespace}" for what, namespace in where.items()),
+            fix=f"remove the namespace from {place.origin.file}: BUILD_NAMESPACE moves all three",
+            related=(config.build_namespace_env,),
+        )
