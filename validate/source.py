@@ -278,6 +278,11 @@ class _Reader:
         if not isinstance(node, yaml.ScalarNode):
             line = node.start_mark.line + self.first_line
             raise SourceError(self.file, line, "has a key that is a list or mapping; use a string")
+        if self.binderhub and node.tag != "tag:yaml.org,2002:str":
+            line = node.start_mark.line + self.first_line
+            raise SourceError(
+                self.file, line, f"has the key {node.value!r}, which YAML reads as no string; quote it"
+            )
         return str(node.value)
 
     def scalar(self, node: yaml.ScalarNode) -> Scalar:
@@ -300,4 +305,7 @@ class _Reader:
             raise SourceError(
                 self.file, line, f"has {text!r} where its tag wants a number; correct it"
             ) from None
+        if self.binderhub:
+            line = node.start_mark.line + self.first_line
+            raise SourceError(self.file, line, f"has {text!r}, which YAML reads as a {tag}; quote it")
         return text

@@ -176,6 +176,9 @@ def _enum(kind: TraitType, value: Json) -> Json:
 
 
 def _list(kind: TraitType, value: Json) -> Json:
+    if isinstance(value, str):
+        # ``List.set`` and ``Set.set`` of traitlets: a string is one element.
+        value = [value]
     return _elements(kind, value) if isinstance(value, list) else _refuse(kind, value)
 
 

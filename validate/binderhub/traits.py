@@ -7,13 +7,12 @@
 from __future__ import annotations
 
 import json
+import pathlib
 import re
 from ast import literal_eval
 from binascii import a2b_hex
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import cache, cached_property
-from importlib import resources
 from typing import TYPE_CHECKING
 
 from validate.binderhub.trait_types import TraitError, TraitType, parse_type
@@ -128,8 +127,7 @@ class TraitSchema:
     @cache
     def load() -> TraitSchema:
         """Return the schema that ``traits.json`` records; read once per process."""
-        text = resources.files("validate.binderhub").joinpath("traits.json").read_text("utf-8")
-        recorded = json.loads(text)
+        recorded = json.loads(pathlib.Path(__file__).with_name("traits.json").read_text("utf-8"))
         return TraitSchema(recorded["classes"], recorded["binderhub_version"])
 
     @cached_property
@@ -282,6 +280,8 @@ def _suggest(name: str, known: Mapping[str, Trait] | tuple[str, ...]) -> str | N
     for spelling in (snake, snake.replace("-", "_"), name.lower()):
         if spelling in by_lower:
             return by_lower[spelling]
+    from difflib import get_close_matches  # noqa: PLC0415 - only where something is wrong
+
     close = get_close_matches(snake, by_lower, 1) or get_close_matches(name.lower(), by_lower, 1)
     return by_lower[close[0]] if close else None
 
