@@ -155,7 +155,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(pieces=st.lists(PIECES, min_size=1, max_size=5))
 def test_a_pattern_for_files_matches_what_git_ls_files_matches(checkout: Path, pieces: list[str]) -> None:
     pattern = "".join(pieces)

@@ -228,4 +228,6 @@ def _expression(glob: str, *, files: bool) -> str:
         wild.get(part[0], part.replace("[!", "[^")) if index % 2 else re.escape(part)
         for index, part in enumerate(parts)
     )
-    return f"{expression}(/.*)?" if files and len(parts) == 1 else expression
+    if files and len(parts) == 1:
+        return f"{expression}.+" if glob.endswith("/") else f"{expression}(/.*)?"
+    return expression
