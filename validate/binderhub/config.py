@@ -268,14 +268,14 @@ def _config_file(container: ContainerView) -> tuple[Place | None, str]:
     """Return the last argument that names a configuration file, and the file (without one, the default)."""
     words = [word for part in ("command", "args") for word in (container.place / part).each()]
     found: tuple[Place | None, str] = (None, "binderhub_config.py")
-    for word, following in zip(words, [*words[1:], None], strict=True):
+    for index, word in enumerate(words):
         option, equals, value = word.text.partition("=")
         if option not in _CONFIG_OPTIONS:
             continue
         if equals:
             found = (word, value)
-        elif following is not None:
-            found = (following, following.text)
+        elif index + 1 < len(words):
+            found = (words[index + 1], words[index + 1].text)
     directory = (container.place / "workingDir").text
     return found[0], normpath(join(directory, found[1]))
 
