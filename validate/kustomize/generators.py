@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import pathlib
     from collections.abc import Callable, Iterator
 
+# Seen of Kustomize 5.8.1; a test compares.
+_BASE64_LINE = 70
+
 
 def generate(
     root: pathlib.Path, entry: Field, options: Field | None, resolve: Callable[[str], str], *, secret: bool
@@ -144,8 +147,16 @@ def _content(root: pathlib.Path, file: str, origin: Origin) -> tuple[str, bool]:
     try:
         return data.decode(), False
     except UnicodeDecodeError:
-        return base64.b64encode(data).decode(), True
+        return _base64(data), True
 
 
 def _encode(field: Field) -> str:
-    return base64.b64encode(str(field.value).encode()).decode()
+    return _base64(str(field.value).encode())
+
+
+def _base64(data: bytes) -> str:
+    """Return base64 as Kustomize writes it: in one line if that is short, else in lines that all end."""
+    text = base64.b64encode(data).decode()
+    if len(text) < _BASE64_LINE:
+        return text
+    return "".join(f"{text[at : at + _BASE64_LINE]}\n" for at in range(0, len(text), _BASE64_LINE))
