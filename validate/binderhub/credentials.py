@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from posixpath import join, normpath
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from validate.place import Json, Place
 
 FILE = "config.json"
-_HOME_DIRECTORY = ".docker"
+_IN_HOME = ".docker"
 _EXTERNAL_SECRETS = "external-secrets.io"
 # Stands for what a template fetches: the base64 of a user and a password, so that it reads as either.
 _FETCHED = "ZmV0Y2hlZDpmZXRjaGVk"
@@ -38,20 +38,13 @@ class DockerConfig:
         place: the entry of a Secret, or of an ExternalSecret's template, that holds it.
         auths: credentials by registry; those from a secret store are replaced by others of the same form.
         problem: why nobody can read it, empty where all is well.
+        path: where a container reads it, empty where none was asked about.
     """
 
     place: Place
     auths: Mapping[str, Json] = field(default_factory=dict)
     problem: str = ""
-
-
-@dataclass(frozen=True)
-class MountedSecret:
-    """A key of a Secret that stands at some path in a container; ``place`` names the Secret."""
-
-    name: str
-    key: str
-    place: Place
+    path: str = ""
 
 
 def read_docker_config(
@@ -75,49 +68,69 @@ def read_docker_config(
     return None
 
 
-def docker_config_path(config: BinderHubConfig, container: ContainerView, class_name: str) -> str:
-    """Return the file that BinderHub reads, beginning with ``~`` where its home is not known."""
-    configured = config.trait(class_name, "docker_config_path").text
-    if configured:
-        return normpath(configured)
-    directory = _literal(container, "DOCKER_CONFIG")
-    home = _literal(container, "HOME") or "~"
-    return normpath(join(directory or join(home, _HOME_DIRECTORY), FILE))
+def find_docker_config(
+    objects: Iterable[KubeObject],
+    config: BinderHubConfig,
+    pod: PodView,
+    container: ContainerView,
+    class_name: str = "DockerRegistry",
+) -> DockerConfig | None:
+    """Return the docker configuration that BinderHub reads; None where the tree does not show it.
 
-
-def mount_over(path: str, container: ContainerView) -> Place | None:
-    """Return the mount that decides what stands at ``path``; of ``~``, the one that looks like it."""
-    best: Place | None = None
-    for mount in container.mounts:
-        target = mount_path(mount)
-        covers = path == target or path.startswith(target.rstrip("/") + "/")
-        if path.startswith("~"):
-            covers = target.endswith((f"/{_HOME_DIRECTORY}", path.removeprefix("~")))
-        if covers and (best is None or len(target) >= len(mount_path(best))):
-            best = mount
-    return best
-
-
-def mounted_secret(path: str, mount: Place, pod: PodView) -> MountedSecret | None:
-    """Return what ``mount`` puts at ``path``: a key of a Secret, or None for anything else."""
-    volume = pod.volume((mount / "name").text)
-    target = mount_path(mount)
-    # A path that begins with ~ ends as the mount does, or one file below it.
-    below = path.removeprefix(target).lstrip("/") if path.startswith(target) else FILE
-    if path.startswith("~") and target.endswith(FILE):
-        below = ""
-    wanted = "/".join(part for part in ((mount / "subPath").text.strip("/"), below) if part)
-    for source, name in _sources(volume) if volume is not None else ():
-        items = source / "items"
-        if not items.items and "/" not in wanted:
-            return MountedSecret(name.text, wanted, name)
-        for entry in items.each():
-            if normpath((entry / "path").text) == wanted:
-                return MountedSecret(name.text, (entry / "key").text, name)
+    Where no volume stands at its path, an empty one that says so, at the container's mounts.
+    """
+    path = _path(config, container, class_name)
+    mount = _mount_over(path, container)
+    volume = pod.volume((mount / "name").text) if mount is not None else None
+    if mount is None or volume is None or _stays_empty(volume, pod, container):
+        return DockerConfig(container.place / "volumeMounts", problem="no volume puts there", path=path)
+    wanted = join((mount / "subPath").text, _below(path, mount)).strip("/")
+    for source, name in _secrets(volume):
+        items = {normpath((item / "path").text): (item / "key").text for item in (source / "items").each()}
+        key = items.get(wanted) if items else wanted
+        found = read_docker_config(objects, pod.owner.namespace, name.text, key) if key else None
+        if found is not None:
+            return replace(found, path=path)
     return None
 
 
-def _sources(volume: Place) -> Iterator[tuple[Place, Place]]:
+def _stays_empty(volume: Place, pod: PodView, container: ContainerView) -> bool:
+    """Whether it is an emptyDir that no other container of the pod could write into."""
+    name = (volume / "name").value
+    users = {
+        each.name for each in pod.all_containers for mount in each.mounts if (mount / "name").value == name
+    }
+    return (volume / "emptyDir").exists and users <= {container.name}
+
+
+def _path(config: BinderHubConfig, container: ContainerView, class_name: str) -> str:
+    """Return the file that BinderHub reads, beginning with ``~`` where its home is not known."""
+    configured = config.trait(class_name, "docker_config_path").text
+    home = join(_literal(container, "HOME") or "~", _IN_HOME)
+    return normpath(configured or join(_literal(container, "DOCKER_CONFIG") or home, FILE))
+
+
+def _mount_over(path: str, container: ContainerView) -> Place | None:
+    """Return the deepest mount that ``path`` is in."""
+    mounts = [mount for mount in container.mounts if _is_in(path, mount_path(mount))]
+    return max(mounts, key=lambda mount: len(mount_path(mount)), default=None)
+
+
+def _is_in(path: str, target: str) -> bool:
+    if path.startswith("~"):
+        return target.endswith((f"/{_IN_HOME}", path.removeprefix("~")))
+    return path == target or path.startswith(target.rstrip("/") + "/")
+
+
+def _below(path: str, mount: Place) -> str:
+    """Return what ``path`` adds to the mount, empty where the mount is the file itself."""
+    target = mount_path(mount)
+    if path.startswith("~"):
+        return "" if target.endswith(FILE) else FILE
+    return path.removeprefix(target).lstrip("/")
+
+
+def _secrets(volume: Place) -> Iterator[tuple[Place, Place]]:
     """Yield each Secret of a volume, with the place that names it."""
     if (volume / "secret").exists:
         yield volume / "secret", volume.at("secret", "secretName")
@@ -138,11 +151,14 @@ def _of_secret(item: KubeObject, key: str) -> DockerConfig | None:
     if entry.exists:
         return _parse(entry, entry.text)
     entry = item.place.at("data", key)
+    if not entry.exists:
+        return DockerConfig(item.place / "data", problem=f"the Secret {item.name} does not hold")
     try:
-        text = b64decode(entry.text, validate=True).decode()
+        # Kustomize breaks long base64 into lines.
+        text = b64decode("".join(entry.text.split()), validate=True).decode()
     except ValueError:
         return None
-    return _parse(entry, text) if entry.exists else None
+    return _parse(entry, text)
 
 
 def _of_template(entry: Place) -> DockerConfig | None:

@@ -38,7 +38,8 @@ class MountedFile:
             ValueError: the entry is not the base64 that it must be.
         """
         text = self.place.text
-        return b64decode(text, validate=True) if self.encoded else text.encode()
+        # Kustomize breaks long base64 into lines.
+        return b64decode("".join(text.split()), validate=True) if self.encoded else text.encode()
 
 
 def mounted_files(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from validate.cluster.dockerd import Dockerd, read_dockerd
+from validate.cluster.rbac import Grants
 from validate.rules.rule import NotApplicable
 
 if TYPE_CHECKING:
@@ -56,3 +57,19 @@ def the_mounted_socket(overlay: Overlay) -> Place:
         if (volume / "name").value == "docker-socket":
             return volume.at("hostPath", "path")
     raise NotApplicable("docker_host is null, so build pods mount no socket")
+
+
+def the_push_secret(overlay: Overlay) -> Place:
+    """Return the name of the Secret that build pods mount as their docker configuration."""
+    for volume in the_build_pod(overlay).place.at("spec", "volumes").each():
+        if (volume / "name").value == "docker-config":
+            return volume.at("secret", "secretName")
+    raise NotApplicable("build pods mount no Secret to push with")
+
+
+def the_grants(overlay: Overlay) -> tuple[Grants, str]:
+    """Return what BinderHub may do, and the namespace of its build pods, where it has to do it."""
+    binder = the_binder(overlay)
+    account = (binder.pod.spec / "serviceAccountName").text or "default"
+    grants = Grants.of(overlay.objects, account, binder.object.namespace)
+    return grants, the_config(overlay).namespaces.builder
