@@ -112,6 +112,11 @@ def test_an_environment_variable_must_name_a_key() -> None:
     assert "CreateContainerConfigError" in why
 
 
+def test_where_the_object_is_missing_the_place_is_its_name_and_not_the_key() -> None:
+    ((reference, _),) = dangling(objects(pod(ENV.replace("KEY", "config.json"))))
+    assert str(reference.place).endswith("secretKeyRef.name")
+
+
 def test_an_init_container_is_read_like_a_container() -> None:
     assert (
         len(

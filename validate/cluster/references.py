@@ -34,11 +34,12 @@ class Reference:
         namespace: where it must be: empty for cluster-wide kinds, ``*`` where any namespace will do.
         key: data key, port (name or number as text) or listener that it must hold; None for the whole.
         optional: whether the object manages without it.
-        place: the value that names it: the key where there is one, else the name.
+        place: the value to change: the key where it names one that the object lacks, else the name.
         group: API group of ``kind``.
         otherwise: what happens where it is missing, a clause: ``the pod stays in ContainerCreating``.
         instead: others of which any one would do as well.
         unlisted: why no object can satisfy it: the volume hides the key.
+        named: the name, where ``place`` is the key.
     """
 
     kind: str
@@ -51,6 +52,7 @@ class Reference:
     otherwise: str
     instead: tuple[Reference, ...] = ()
     unlisted: str = ""
+    named: Place | None = None
 
     @property
     def title(self) -> str:
@@ -88,7 +90,9 @@ def dangling(
             continue
         why = _missing(reference, known)
         if why and all(_missing(other, known) for other in reference.instead):
-            yield reference, f"{why}, so {reference.otherwise}"
+            absent = not any(producer.creates for producer in _here(reference, known))
+            place = reference.named if absent and reference.named is not None else reference.place
+            yield replace(reference, place=place), f"{why}, so {reference.otherwise}"
 
 
 def _made_by(row: Row, item: KubeObject, root: Path) -> Iterator[Reference]:
@@ -124,7 +128,7 @@ def _parts(whole: Reference, row: Row, holder: Place) -> list[Reference]:
     for path in _find(holder.value, row.keys) if row.keys else ():
         key = holder.at(*path)
         if key.value not in (None, ""):
-            parts.append(replace(whole, key=str(key.value), place=key))
+            parts.append(replace(whole, key=str(key.value), place=key, named=whole.place))
     return parts
 
 
@@ -274,14 +278,9 @@ def _missing(reference: Reference, index: _Index) -> str:
         return reference.unlisted
     if is_built_in(reference.kind, reference.name):
         return ""
-    namesakes = [
-        producer
-        for producer in index.get((reference.kind, reference.name), ())
-        if producer.group is None or producer.group == reference.group
-    ]
-    here = [producer for producer in namesakes if _meets(producer.namespace, reference.namespace)]
+    here = _here(reference, index)
     if not any(producer.creates for producer in here):
-        return _nobody(reference, namesakes, index)
+        return _nobody(reference, _namesakes(reference, index), index)
     if reference.key is None or any(producer.keys is None for producer in here):
         return ""
     keys = frozenset[str]().union(*(producer.keys or () for producer in here))
@@ -290,6 +289,19 @@ def _missing(reference: Reference, index: _Index) -> str:
     part = {"Service": "port", "Gateway": "listener"}.get(reference.kind, "key")
     held = f"only {', '.join(sorted(keys))}" if keys else f"nor any other {part}"
     return f"{reference.title} has no {part} {reference.key}, {held}"
+
+
+def _namesakes(reference: Reference, index: _Index) -> list[Producer]:
+    return [
+        producer
+        for producer in index.get((reference.kind, reference.name), ())
+        if producer.group is None or producer.group == reference.group
+    ]
+
+
+def _here(reference: Reference, index: _Index) -> list[Producer]:
+    namesakes = _namesakes(reference, index)
+    return [producer for producer in namesakes if _meets(producer.namespace, reference.namespace)]
 
 
 def _meets(produced: str, wanted: str) -> bool:

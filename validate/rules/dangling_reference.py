@@ -1,0 +1,41 @@
+"""dangling-reference."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from validate.cluster.references import dangling
+from validate.rules.rule import Breach, OverlayRule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from validate.overlay import Overlay
+
+
+class DanglingReference(OverlayRule):
+    """An object names another one, or a key of it, that nothing produces.
+
+    Kubernetes accepts an object that refers to something missing. The pod then stays in
+    ContainerCreating, the binding grants nothing, the Ingress answers 503: each looks like something
+    else at first. A key counts like a name, since a missing one stops the pod just the same
+    (stackrox/kube-linter issue 705), and a `subPath` of a missing key becomes an empty directory.
+
+    What operators make counts as produced: an ExternalSecret, a SealedSecret or a Certificate is as good
+    as its Secret. References that say `optional: true` may dangle. What exists in the cluster without
+    being in this repository is declared under `provides` in `cluster.yaml`.
+    """
+
+    id = "dangling-reference"
+    requires = ("missing-push-secret", "wrong-push-secret-key")
+
+    def check(self, overlay: Overlay) -> Iterator[Breach]:
+        """Look up everything that the objects name."""
+        for reference, why in dangling(overlay.objects, overlay.facts.provides):
+            place = reference.place
+            yield Breach(
+                at=place,
+                problem=why,
+                fix=f"correct {place.value} in {place.origin.file} or add what it names; "
+                "if the cluster has it, say so under provides in cluster.yaml",
+            )

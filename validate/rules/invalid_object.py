@@ -1,0 +1,48 @@
+"""invalid-object."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from validate.cluster.schemas import check_schema
+from validate.rules.rule import Breach, OverlayRule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from validate.overlay import Overlay
+
+
+class InvalidObject(OverlayRule):
+    """The API server refuses an object, or drops a field that it does not know.
+
+    A field with a wrong name or in the wrong place is dropped, or refused, depending on who applies
+    the object: a limit that is not there, a probe that never runs. An API version that the next
+    Kubernetes no longer has stops the sync on the day of the upgrade.
+
+    Every object is checked against the strict schema of each version that `cluster.yaml` lists under
+    `kubernetes`, the one that runs and the one that comes next. Custom resources are checked where
+    their schema is published; of other kinds nothing is known here.
+    """
+
+    id = "invalid-object"
+
+    def check(self, overlay: Overlay) -> Iterator[Breach]:
+        """Check every object against the schemas of the versions."""
+        versions = overlay.facts.kubernetes
+        for item in overlay.objects:
+            for error in check_schema(item.value, versions).errors:
+                at = item.place.at(*error.path)
+                some = set(error.versions) < set(versions)
+                yield Breach(
+                    at=at,
+                    problem=f"{_worded(error.versions)} refuses {item.title}: {error.sentence}",
+                    fix=f"correct {at} in {at.origin.file}",
+                    related=(overlay.facts.place / "kubernetes",) if some else (),
+                )
+
+
+def _worded(versions: tuple[str, ...]) -> str:
+    """Return who refuses it: versions of Kubernetes, or the operator with its version."""
+    numbers = all(version[0].isdigit() for version in versions)
+    return f"{'Kubernetes ' if numbers else ''}{', '.join(versions)}"

@@ -1,0 +1,101 @@
+"""misdirected-service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from validate.cluster.selections import selections
+from validate.rules.rule import Breach, NotApplicable, OverlayRule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from validate.cluster.selections import Selection, Target
+    from validate.overlay import Overlay
+    from validate.place import Place
+
+_WITHOUT_PODS = {
+    "Service": "every request to it fails",
+    "PodDisruptionBudget": "it protects nothing",
+    "NetworkPolicy": "what it says holds for nobody",
+    "PodMonitor": "nothing is scraped",
+    "ServiceMonitor": "nothing is scraped",
+}
+# What network policies and monitors say may well be meant for several.
+_FOR_SEVERAL = {
+    "Service": "each request goes to one of them at random",
+    "PodDisruptionBudget": "a pod of the one that is down keeps those of the other from being evicted",
+}
+
+
+class MisdirectedService(OverlayRule):
+    """A Service selects the pods of more than one workload, or none.
+
+    A Service sends requests to every pod that has its labels, whatever runs there. One that asks for
+    too few labels also sends requests to docker-api, where nobody answers them, and users see 502 now
+    and then (2i2c-org/infrastructure issue 7884, 2i2c-org/binderhub-service pull request 165). One
+    that asks for a label too many has no pods at all. A disruption budget, a network policy or a
+    monitor that selects nothing is silent about it, and does nothing.
+
+    Put `app.kubernetes.io/component` into every selector, with the value that the pods have. Build
+    pods count as well: they are in the same namespace, labelled `component: binderhub-build`.
+    """
+
+    id = "misdirected-service"
+
+    def check(self, overlay: Overlay) -> Iterator[Breach]:
+        """Count the workloads that each selector is about."""
+        build = overlay.build_pod.object if overlay.build_pod else None
+        judged = tuple(selections(overlay.objects, build))
+        if not judged:
+            raise NotApplicable("nothing here selects pods")
+        for selection in judged:
+            if not selection.selected:
+                yield self._nobody(selection)
+            elif len(selection.selected) > 1 and selection.by.kind in _FOR_SEVERAL:
+                yield self._several(selection)
+
+    def _nobody(self, selection: Selection) -> Breach:
+        near = selection.nearest()
+        missing = selection.missing_in(near)
+        at = missing[0] if missing else selection.selector
+        return Breach(
+            at=at,
+            problem=f"{selection.by.title} selects nothing, so {_WITHOUT_PODS[selection.by.kind]}: "
+            f"{_why_nobody(selection, near)}",
+            fix=f"select the pods that it is for by labels that they have, in {at.origin.file}",
+            related=_labels(near),
+        )
+
+    def _several(self, selection: Selection) -> Breach:
+        at, selected = selection.selector, selection.selected
+        return Breach(
+            at=at,
+            problem=f"{selection.by.title} selects pods of {' and '.join(one.title for one in selected)}: "
+            f"{_FOR_SEVERAL[selection.by.kind]}",
+            fix=f"add a label that only the right pods have to the selector in {at.origin.file}",
+            evidence="\n".join(f"only {one.title} has {_tellings(selection, one)}" for one in selected),
+            related=tuple(place for one in selected for place in _labels(one)),
+        )
+
+
+def _labels(target: Target) -> tuple[Place, ...]:
+    return (target.place,) if target.place is not None and target.place.exists else ()
+
+
+def _why_nobody(selection: Selection, near: Target) -> str:
+    missing = selection.missing_in(near)
+    if not selection.selector.mapping:
+        return "it has no selector"
+    if missing:
+        key = str(missing[0].path[-1])
+        has = f"{key}={near.labels[key]}" if key in near.labels else f"no label {key}"
+        return f"it asks for {key}={missing[0].value}, and {near.title} has {has}"
+    if near.namespace != selection.by.namespace:
+        return f"what has these labels, {near.title}, is in another namespace"
+    return f"what it asks for besides labels by value, {near.title} does not have"
+
+
+def _tellings(selection: Selection, target: Target) -> str:
+    labels = selection.telling_apart(target)
+    return ", ".join(f"{key}={value}" for key, value in labels.items()) or "no label of its own"
