@@ -142,7 +142,7 @@ every_trait = st.sampled_from(
 
 
 @given(owned=every_trait, value=odd_values)
-@settings(parent=QUICK, max_examples=100)
+@settings(parent=QUICK, max_examples=60)
 def test_each_trait_refuses_what_traitlets_refuses_in_the_same_words(
     owned: tuple[str, Trait], value: Any
 ) -> None:
@@ -193,7 +193,7 @@ def holds_a_byte_size_in_a_mapping(config: Any) -> bool:
 
 
 @given(config=configurations)
-@settings(parent=QUICK, max_examples=100)
+@settings(parent=QUICK, max_examples=60)
 def test_the_executor_holds_what_traitlets_merges_and_fails_as_it_does(config: dict[str, Any]) -> None:
     assume(not holds_a_byte_size_in_a_mapping(config))
 

@@ -210,7 +210,7 @@ fragments = st.dictionaries(
 
 
 @given(st.lists(fragments, min_size=1, max_size=3), st.booleans())
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_validate_reads_what_the_loader_reads(
     directory: Path,
     contents: list[dict[str, Any]],

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlparse
 
 from validate.binderhub.names import build_name, image_name
@@ -149,8 +149,7 @@ def rank_nodes(repo: str, pods: Iterable[Mapping[str, Any]]) -> list[str]:
     return sorted(nodes, key=lambda node: (score(node), node), reverse=True)
 
 
-@dataclass(frozen=True)
-class _Composed:
+class _Composed(NamedTuple):
     """A pod, and the path in the configuration that decides what stands at a path in it, and below."""
 
     namespace: str

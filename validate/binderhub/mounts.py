@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from dataclasses import dataclass
 from posixpath import join, normpath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,8 +22,7 @@ _ENTRIES = {
 }
 
 
-@dataclass(frozen=True)
-class MountedFile:
+class MountedFile(NamedTuple):
     """A file in a container: ``place`` is the entry of the ConfigMap or Secret that it shows."""
 
     place: Place

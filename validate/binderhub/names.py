@@ -9,7 +9,7 @@ from hashlib import sha256
 _LONGEST_SLUG, _SLUG_HASH, _LONGEST_REF, _REF_HASH = 43, 6, 3, 2
 _LONGEST_IMAGE = 255
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
-_DOCKER_HUB_NAME = re.compile(r"[a-z0-9]{4,40}/[a-z0-9._-]{2,255}")
+_DOCKER_HUB_NAME = r"[a-z0-9]{4,40}/[a-z0-9._-]{2,255}"
 
 
 def escape(text: str) -> str:
@@ -44,7 +44,7 @@ def lookup_name(image: str) -> str:
     Not the repository that docker pushes to, where a name looks like one of Docker Hub and is none, or
     is one of Docker Hub and does not look like it.
     """
-    return image if _DOCKER_HUB_NAME.fullmatch(image) else image.partition("/")[2]
+    return image if re.fullmatch(_DOCKER_HUB_NAME, image) else image.partition("/")[2]
 
 
 def _digest(text: str) -> str:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -28,8 +27,7 @@ _CLASSES = {
 }
 
 
-@dataclass(frozen=True)
-class RegistryQuery:
+class RegistryQuery(NamedTuple):
     """How BinderHub asks a registry for an image.
 
     Attributes:

@@ -13,7 +13,7 @@ from ast import literal_eval
 from binascii import a2b_hex
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from validate.binderhub.trait_types import TraitError, TraitType, parse_type
 
@@ -38,7 +38,7 @@ _SUBCLASS_OF = {
     "health_handler_class": "binderhub.health.HealthHandler",
     "launch_quota_class": "binderhub.quota.LaunchQuota",
 }
-_QUANTITY = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?")
+_QUANTITY = r"[+-]?(\d+\.?\d*|\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?"
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,7 @@ class Trait:
         return bool(value != ("" if self.computed else self.default))
 
 
-@dataclass(frozen=True)
-class TraitClass:
+class TraitClass(NamedTuple):
     """A class that a configuration may name.
 
     Attributes:
@@ -347,7 +346,7 @@ def _resources(value: Json) -> Iterator[tuple[Path, str]]:
             yield (part,), f"{part} is {json.dumps(amounts)}, not a mapping"
         else:
             for name, amount in amounts.items():
-                if isinstance(amount, bool) or not _QUANTITY.fullmatch(str(amount)):
+                if isinstance(amount, bool) or not re.fullmatch(_QUANTITY, str(amount)):
                     yield (part, name), f"{json.dumps(amount)} is not a Kubernetes quantity"
 
 
