@@ -1,16 +1,60 @@
-"""Options of the test run."""
+"""Options of the test run, and small repositories to run in."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Callable, Iterator, Mapping
+
+CONFIGMAP = """\
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: settings
+  namespace: binder
+data:
+  colour: blue
+"""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-expected",
         action="store_true",
-        help="write the reports that the bad cases of rules give now to their expected.txt",
+        help="write the findings that the bad cases of rules have now to their expected.txt",
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _kustomize() -> Iterator[None]:
+    """Use the kustomize of this repository in temporary ones too, unless another one is named."""
+    patch = pytest.MonkeyPatch()
+    tool = Path(__file__).parent.parent / ".tools" / "kustomize"
+    if "KUSTOMIZE" not in os.environ and tool.exists():
+        patch.setenv("KUSTOMIZE", str(tool))
+    yield
+    patch.undo()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Callable[[Mapping[str, str | bytes]], Path]:
+    """Return a function that writes a repository: ``overlays/kind`` with a ConfigMap, and more files."""
+
+    def write(files: Mapping[str, str | bytes]) -> Path:
+        root = tmp_path / "repository"
+        start = {
+            "overlays/kind/kustomization.yaml": "resources: [configmap.yaml]\n",
+            "overlays/kind/configmap.yaml": CONFIGMAP,
+        }
+        for name, content in {**start, **files}.items():
+            file = root / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return root
+
+    return write

@@ -27,17 +27,6 @@ BY_ID = {rule.id: rule for rule in RULES}
 EXPECTED = "expected.txt"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def kustomize(request):
-    """Use the repository's own kustomize: a case has none."""
-    patch = pytest.MonkeyPatch()
-    tool = request.config.rootpath / ".tools" / "kustomize"
-    if tool.exists():
-        patch.setenv("KUSTOMIZE", str(tool))
-    yield
-    patch.undo()
-
-
 @pytest.fixture(scope="module")
 def checkout_of(tmp_path_factory):
     """Return a checkout with one overlay for each case; cases of one rule share one copy of the tree."""

@@ -90,7 +90,10 @@ class Build:
         """Stop it if it still runs, and leave nothing behind."""
         if self._process.poll() is None:
             self._process.kill()
-            self._process.communicate()
+            self._process.wait()
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
         if self._workspace is not None:
             self._workspace.remove()
 
