@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from validate.rules.build_pod_without_docker_api import BuildPodWithoutDockerApi
 from validate.rules.dangling_reference import DanglingReference
 from validate.rules.dead_patch import DeadPatch
-from validate.rules.foreign_push_secret import ForeignPushSecret
 from validate.rules.forbidden_build_pod import ForbiddenBuildPod
+from validate.rules.foreign_push_secret import ForeignPushSecret
 from validate.rules.idle_docker_api import IdleDockerApi
 from validate.rules.index_pushing_engine import IndexPushingEngine
 from validate.rules.insufficient_role import InsufficientRole
@@ -17,10 +17,13 @@ from validate.rules.misdirected_service import MisdirectedService
 from validate.rules.missing_push_secret import MissingPushSecret
 from validate.rules.overlong_socket_path import OverlongSocketPath
 from validate.rules.shared_host_path import SharedHostPath
+from validate.rules.silent_config_failure import SilentConfigFailure
 from validate.rules.socket_path_mismatch import SocketPathMismatch
 from validate.rules.split_namespace import SplitNamespace
 from validate.rules.sticky_build_without_label import StickyBuildWithoutLabel
 from validate.rules.unbounded_docker_api import UnboundedDockerApi
+from validate.rules.unknown_config_class import UnknownConfigClass
+from validate.rules.unknown_config_trait import UnknownConfigTrait
 from validate.rules.unprobed_docker_api import UnprobedDockerApi
 from validate.rules.unreachable_docker_host import UnreachableDockerHost
 from validate.rules.unreadable_registry import UnreadableRegistry
@@ -28,6 +31,7 @@ from validate.rules.unrenderable_overlay import UnrenderableOverlay
 from validate.rules.unrepaired_socket_directory import UnrepairedSocketDirectory
 from validate.rules.unschedulable_build_pod import UnschedulableBuildPod
 from validate.rules.unsynced_overlay import UnsyncedOverlay
+from validate.rules.wrong_config_type import WrongConfigType
 from validate.rules.wrong_push_secret_key import WrongPushSecretKey
 
 if TYPE_CHECKING:
@@ -54,6 +58,11 @@ RULES: tuple[type[Rule], ...] = (
     WrongPushSecretKey,
     ForeignPushSecret,
     UnreadableRegistry,
+    # BinderHub's configuration.
+    UnknownConfigClass,
+    UnknownConfigTrait,
+    WrongConfigType,
+    SilentConfigFailure,
     # Objects and their wiring.
     MisdirectedService,
     DanglingReference,
