@@ -6,7 +6,8 @@ immutable: whoever changes a value makes a new field and keeps the parts that st
 
 from __future__ import annotations
 
-from functools import cache
+import re
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 import yaml
@@ -16,12 +17,16 @@ from validate.place import Json, Key, Origin, Path, Place, Scalar, Writer
 
 if TYPE_CHECKING:
     import pathlib
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 # Far above any manifest, far below what exhausts a machine: an "alias bomb" of nine lines expands
 # to a thousand million values.
 _MOST_VALUES = 2_000_000
 _DEEPEST = 200
+# An object in etcd has at most 1.5 MB; the largest manifests that people sync are bundles of CRDs.
+_LARGEST_MEGABYTES = 8
+# What libyaml composes by recursion: at some 20,000 levels the process dies without a word.
+_MAY_BE_DEEP = 1000
 
 Content: TypeAlias = "Scalar | dict[str, Field] | list[Field]"
 
@@ -118,19 +123,47 @@ class SourceDocument:
         return self.field.writers_at(path)
 
 
-class _KubernetesLoader(yaml.CSafeLoader):
-    """Reads scalars as Kubernetes does: no timestamps, no sexagesimal numbers."""
+def _resolver(resolvers: Mapping[str, list[tuple[str, re.Pattern[str]]]]) -> Callable[[str], str]:
+    """Return a function from a plain scalar to its tag; the same few texts come again and again."""
+
+    @lru_cache(maxsize=8192)
+    def tag(text: str) -> str:
+        candidates = resolvers.get(text[:1], ())
+        return next((name for name, pattern in candidates if pattern.match(text)), _STRING)
+
+    return tag
+
+
+_STRING = "tag:yaml.org,2002:str"
+_YAML_11 = yaml.CSafeLoader.yaml_implicit_resolvers
 
 
 class _BinderHubLoader(yaml.CSafeLoader):
     """Reads scalars as PyYAML does in BinderHub's own process."""
 
+    tag_of = staticmethod(_resolver(_YAML_11))
+
+    def resolve(self, kind: type[yaml.Node], value: str, implicit: tuple[bool, bool]) -> str:
+        """Return the tag of a node without one."""
+        if kind is yaml.ScalarNode:
+            return self.tag_of(value) if implicit[0] else _STRING
+        return "tag:yaml.org,2002:seq" if kind is yaml.SequenceNode else "tag:yaml.org,2002:map"
+
+
+class _KubernetesLoader(_BinderHubLoader):
+    """Reads scalars as Kubernetes does: no timestamps, no sexagesimal numbers."""
+
+    tag_of = staticmethod(
+        _resolver(
+            {
+                first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+                for first, resolvers in _YAML_11.items()
+            }
+        )
+    )
+
 
 _SEXAGESIMAL = ":"
-_KubernetesLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 def read_text(root: pathlib.Path, file: str) -> str:
@@ -147,6 +180,9 @@ def read_text(root: pathlib.Path, file: str) -> str:
         raise SourceError(file, 1, "does not exist; create it or remove the reference to it") from None
     except OSError as error:
         raise SourceError(file, 1, f"cannot be read ({error.strerror}); check its permissions") from None
+    if len(data) > _LARGEST_MEGABYTES * 1_000_000:
+        size = f"is {len(data) / 1_000_000:.1f} MB, and the most that is read is {_LARGEST_MEGABYTES} MB"
+        raise SourceError(file, 1, f"{size}; split it, or keep out of it what is no manifest")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -182,6 +218,7 @@ def compose(
     """
     loader = _BinderHubLoader if binderhub else _KubernetesLoader
     try:
+        _check_depth(text, file, first_line)
         for node in yaml.compose_all(text, Loader=loader):
             reader = _Reader(file, writer, first_line, binderhub=binderhub)
             field = reader.read(node, node.start_mark, 0)
@@ -196,6 +233,19 @@ def compose(
         raise SourceError(file, line, f"is not YAML ({getattr(error, 'reason', error)})") from None
     except RecursionError:
         raise SourceError(file, first_line, f"nests deeper than {_DEEPEST} levels; flatten it") from None
+
+
+def _check_depth(text: str, file: str, first_line: int) -> None:
+    """Refuse what is too deep to be composed; only a text that may be has to be gone through."""
+    indented = re.search(r"[-?: ]{%d}" % _MAY_BE_DEEP, text)  # noqa: UP031 - braces are the pattern's
+    if not indented and text.count("[") + text.count("{") < _MAY_BE_DEEP:
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            line = (event.start_mark.line if event.start_mark else 0) + first_line
+            raise SourceError(file, line, f"nests deeper than {_DEEPEST} levels; flatten it")
 
 
 def load_rendered(text: str) -> Iterator[Json]:
@@ -246,6 +296,14 @@ class _Reader:
         self.seen[id(node)] = (field, self.size - before)
         return field
 
+    def value(self, node: yaml.Node) -> Json:
+        """Return the value of a node alone; five times as fast as PyYAML's own constructor."""
+        if isinstance(node, yaml.ScalarNode):
+            return self.scalar(node)
+        if isinstance(node, yaml.MappingNode):
+            return {key.value: self.value(below) for key, below in node.value}
+        return [self.value(below) for below in node.value]
+
     def grow(self, values: int, mark: yaml.Mark) -> None:
         self.size += values
         if self.size > _MOST_VALUES:
@@ -286,12 +344,12 @@ class _Reader:
         return str(node.value)
 
     def scalar(self, node: yaml.ScalarNode) -> Scalar:
-        tag = node.tag.removeprefix("tag:yaml.org,2002:")
         text: str = node.value
+        if node.tag == _STRING:
+            return text
+        tag = node.tag.removeprefix("tag:yaml.org,2002:")
         try:
             match tag:
-                case "str":
-                    return text
                 case "null":
                     return None
                 case "bool":

@@ -17,40 +17,31 @@ if TYPE_CHECKING:
 
     Setter: TypeAlias = Callable[[Field | None], Field]
 
-# Kinds without a namespace; of a kind that is not known, Kustomize assumes that it has one.
-_CLUSTER_SCOPED = frozenset(
-    {
-        "APIService",
-        "CSIDriver",
-        "CSINode",
-        "CertificateSigningRequest",
-        "ClusterRole",
-        "ClusterRoleBinding",
-        "ComponentStatus",
-        "CustomResourceDefinition",
-        "FlowSchema",
-        "IngressClass",
-        "MutatingAdmissionPolicy",
-        "MutatingAdmissionPolicyBinding",
-        "MutatingWebhookConfiguration",
-        "Namespace",
-        "Node",
-        "PersistentVolume",
-        "PodSecurityPolicy",
-        "PriorityClass",
-        "PriorityLevelConfiguration",
-        "RuntimeClass",
-        "SelfSubjectAccessReview",
-        "SelfSubjectRulesReview",
-        "StorageClass",
-        "SubjectAccessReview",
-        "TokenReview",
-        "ValidatingAdmissionPolicy",
-        "ValidatingAdmissionPolicyBinding",
-        "ValidatingWebhookConfiguration",
-        "VolumeAttachment",
-    }
-)
+# Kinds without a namespace, as Kustomize 5.8.1 knows them (kyaml/openapi, from Kubernetes 1.21). Of others
+# it assumes that they have one: it writes a namespace on newer cluster-wide kinds too.
+_CLUSTER_SCOPED = {
+    "admissionregistration.k8s.io/v1": "MutatingWebhookConfiguration ValidatingWebhookConfiguration",
+    "admissionregistration.k8s.io/v1beta1": "MutatingWebhookConfiguration ValidatingWebhookConfiguration",
+    "apiextensions.k8s.io/v1": "CustomResourceDefinition",
+    "apiextensions.k8s.io/v1beta1": "CustomResourceDefinition",
+    "apiregistration.k8s.io/v1": "APIService",
+    "apiregistration.k8s.io/v1beta1": "APIService",
+    "certificates.k8s.io/v1": "CertificateSigningRequest",
+    "certificates.k8s.io/v1beta1": "CertificateSigningRequest",
+    "flowcontrol.apiserver.k8s.io/v1beta1": "FlowSchema PriorityLevelConfiguration",
+    "networking.k8s.io/v1": "IngressClass",
+    "networking.k8s.io/v1beta1": "IngressClass",
+    "node.k8s.io/v1": "RuntimeClass",
+    "node.k8s.io/v1beta1": "RuntimeClass",
+    "policy/v1beta1": "PodSecurityPolicy",
+    "rbac.authorization.k8s.io/v1": "ClusterRole ClusterRoleBinding",
+    "rbac.authorization.k8s.io/v1beta1": "ClusterRole ClusterRoleBinding",
+    "scheduling.k8s.io/v1": "PriorityClass",
+    "scheduling.k8s.io/v1beta1": "PriorityClass",
+    "storage.k8s.io/v1": "CSIDriver CSINode StorageClass VolumeAttachment",
+    "storage.k8s.io/v1beta1": "CSIDriver CSINode StorageClass VolumeAttachment",
+    "v1": "ComponentStatus Namespace Node NodeProxyOptions PersistentVolume",
+}
 # Kinds whose name a prefix or suffix leaves alone.
 _KEEPS_NAME = frozenset({"APIService", "CustomResourceDefinition", "Namespace"})
 
@@ -184,7 +175,7 @@ def _set_in_existing(field: Field, path: Sequence[str], value: Field) -> Field:
 def set_namespace(item: Field, namespace: Field) -> Field:
     """Return ``item`` in ``namespace``; a Namespace gets it as name, a subject ``default`` as namespace."""
     kind = item.text("kind")
-    if kind not in _CLUSTER_SCOPED:
+    if kind not in _CLUSTER_SCOPED.get(item.text("apiVersion"), "").split():
         item = set_at(item, ("metadata", "namespace"), overwrite(namespace), create=namespace.origin)
     if kind == "Namespace" and item.text("apiVersion") == "v1":
         item = set_at(item, ("metadata", "name"), overwrite(namespace), create=namespace.origin)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING
@@ -63,22 +63,32 @@ class Entry:
 
 @dataclass(slots=True)
 class Item:
-    """An object on its way through the tree. ``names`` are those that it has had, the latest last."""
+    """An object on its way through the tree.
+
+    Attributes:
+        field: the object.
+        api_version: ``apps/v1``.
+        kind: ``DaemonSet``.
+        names: those that it has had, the latest last.
+        hashed: whether Kustomize appends a hash of the content to the name at the end.
+    """
 
     field: Field
-    names: list[str]
+    api_version: str
+    kind: str
+    names: tuple[str, ...]
     hashed: bool = False
-    behaves: str = "create"
+
+    @classmethod
+    def of(cls, field: Field, *, hashed: bool = False) -> Item:
+        """Return the item of an object as it stands in a file, or as a generator makes it."""
+        name = field.text("metadata", "name")
+        return cls(field, field.text("apiVersion"), field.text("kind"), (name,), hashed)
 
     @property
-    def kind(self) -> str:
-        """``DaemonSet``."""
-        return self.field.text("kind")
-
-    @property
-    def api_version(self) -> str:
-        """``apps/v1``."""
-        return self.field.text("apiVersion")
+    def identity(self) -> tuple[str, str, str, str]:
+        """What no two objects of a tree share: group, kind, namespace and name."""
+        return self.api_version.rpartition("/")[0], self.kind, self.namespace, self.name
 
     @property
     def name(self) -> str:
@@ -104,6 +114,10 @@ class Tree:
     entries: list[Entry] = field(default_factory=list)
     reads: set[str] = field(default_factory=set)
     opaque: list[Origin] = field(default_factory=list)
+
+
+# Kustomizations that others use as a base, evaluated; a process reads each once.
+_BASES: dict[tuple[pathlib.Path, str], Tree] = {}
 
 
 def find_kustomization(root: pathlib.Path, directory: str) -> str | None:
@@ -169,8 +183,7 @@ class _Directory:
         """Return ``items`` and what this kustomization adds, all transformed by it."""
         items = list(items)
         for entry in (*self.fields.sequence("resources"), *self.fields.sequence("bases")):
-            for item in self.resource(entry):
-                _add(items, item)
+            _add(items, self.resource(entry))
         self.generators(items)
         for entry in self.fields.sequence("components"):
             directory = self.resolve(str(entry.value))
@@ -188,7 +201,7 @@ class _Directory:
             return []
         target = self.resolve(path)
         if (self.tree.root / target).is_dir():
-            return _Directory(self.tree, target, self.stack, entry.origin).accumulate([])
+            return self.base(target, entry.origin)
         if not (self.tree.root / target).exists():
             origin = entry.origin
             raise SourceError(
@@ -197,6 +210,19 @@ class _Directory:
         self.tree.reads.add(target)
         documents = read_documents(self.tree.root, target, Writer.RESOURCE)
         return [item for document in documents for item in _items(document)]
+
+    def base(self, directory: str, origin: Origin) -> list[Item]:
+        """Return what a kustomization below this one makes: the same for every overlay that uses it."""
+        key = (self.tree.root, directory)
+        if key not in _BASES:
+            part = Tree(self.tree.root)
+            part.items = _Directory(part, directory, self.stack, origin).accumulate([])
+            _BASES[key] = part
+        part = _BASES[key]
+        self.tree.entries += part.entries
+        self.tree.reads |= part.reads
+        self.tree.opaque += part.opaque
+        return [replace(item) for item in part.items]
 
     def generators(self, items: list[Item]) -> None:
         options = self.fields.get("generatorOptions")
@@ -207,13 +233,13 @@ class _Directory:
                 without = entry.get("options", "disableNameSuffixHash") or (
                     options.get("disableNameSuffixHash") if options else None
                 )
-                item = Item(made, [entry.text("name")], hashed=without is None or not without.value)
+                item = Item.of(made, hashed=without is None or not without.value)
                 self.absorb(items, item, entry)
 
     def absorb(self, items: list[Item], item: Item, entry: Field) -> None:
         behavior = entry.text("behavior") or "create"
         if behavior == "create":
-            _add(items, item)
+            _add(items, [item])
             return
         old = next((old for old in items if old.kind == item.kind and item.name in old.names), None)
         if old is None:
@@ -377,7 +403,7 @@ def _check_fields(kustomization: Field) -> None:
 def _items(document: Field) -> list[Item]:
     if document.text("kind").endswith("List") and document.get("items") is not None:
         return [item for one in document.sequence("items") for item in _items(one)]
-    item = Item(document, [document.text("metadata", "name")])
+    item = Item.of(document)
     for missing in ("apiVersion", "kind", "name"):
         place = document if missing != "name" else (document.get("metadata") or document)
         if not place.text(missing) and item.kind != "Kustomization":
@@ -388,16 +414,17 @@ def _items(document: Field) -> list[Item]:
     return [item]
 
 
-def _add(items: list[Item], item: Item) -> None:
-    """Append ``item``, unless the tree has that object already."""
-    for other in items:
-        if other.kind == item.kind and other.name == item.name and other.namespace == item.namespace:
-            if other.api_version.rpartition("/")[0] != item.api_version.rpartition("/")[0]:
-                continue
-            origin, first = item.field.origin, other.field.origin
-            problem = f"adds {item.kind} {item.name}, which {first} adds as well; remove one of them"
-            raise SourceError(origin.file, origin.line, problem)
-    items.append(item)
+def _add(items: list[Item], more: Iterable[Item]) -> None:
+    """Append objects, unless the tree has one of them already."""
+    known = {item.identity: item for item in items}
+    for item in more:
+        first = known.setdefault(item.identity, item)
+        if first is not item:
+            problem = (
+                f"adds {item.kind} {item.name}, which {first.field.origin} adds as well; remove one of them"
+            )
+            raise SourceError(item.field.origin.file, item.field.origin.line, problem)
+        items.append(item)
 
 
 def _each(items: Iterable[Item], change: Callable[[Field], Field]) -> bool:
@@ -410,7 +437,7 @@ def _each(items: Iterable[Item], change: Callable[[Field], Field]) -> bool:
             changed |= item.field.plain() != before.plain()
             name = item.field.text("metadata", "name")
             if name != item.names[-1]:
-                item.names.append(name)
+                item.names = (*item.names, name)
     return changed
 
 
