@@ -169,7 +169,8 @@ def test_nothing_refuses_a_pod_in_a_namespace_without_limits() -> None:
     ("limits", "refused", "expected", "admitted"),
     [
         ("type: Container, min: {memory: 64Mi}", "{requests: {memory: 63Mi}}",
-         "min.memory: container main requests 63Mi of memory, and the least is 64Mi", "{requests: {memory: 64Mi}}"),
+         "min.memory: container main requests 63Mi of memory, and the least is 64Mi",
+         "{requests: {memory: 64Mi}}"),
         ("type: Container, min: {memory: 64Mi}", "{requests: {memory: 64Mi}, limits: {memory: 63Mi}}",
          "min.memory: container main is limited to 63Mi of memory, and the least is 64Mi", "{}"),
         ("type: Container, max: {cpu: '2'}", "{limits: {cpu: 2001m}}",

@@ -387,6 +387,29 @@ def test_a_taint_is_chosen_where_escaping_by_labels_costs_more() -> None:
     assert node.size == 1
 
 
+def test_of_alternatives_the_one_with_the_smallest_node_is_shown() -> None:
+    inner = place(affinity(term(("a", "Exists", []), ("b", "Exists", [])), term(("c", "Exists", []))))
+    assert counter_example(inner, place({"nodeSelector": {"d": "1"}})) == labelled(c="another-value")
+
+
+def test_of_nodes_of_one_size_that_without_a_particular_name_is_shown() -> None:
+    inner = place(affinity(term(fields=(("metadata.name", "In", ["n1"]),)), term(("a", "DoesNotExist", []))))
+    assert counter_example(inner, place({"nodeSelector": {"d": "1"}})) == Node({})
+
+
+def test_every_value_that_is_ruled_out_stays_ruled_out() -> None:
+    inner = term(("k", "Gt", ["4"]), ("k", "Lt", ["7"]), ("k", "NotIn", ["5"]), ("k", "NotIn", ["6"]))
+    assert counter_example(place(affinity(inner)), place(affinity())) == labelled(k="05")
+    words = term(("k", "Exists", []), ("k", "NotIn", ["another-value"]), ("k", "NotIn", ["another-value-2"]))
+    assert counter_example(place(affinity(words)), place(affinity())) == labelled(k="another-value-3")
+
+
+def test_a_toleration_of_the_empty_value_leaves_all_other_values() -> None:
+    inner = tolerating({"key": "k", "operator": "Exists"})
+    assert counter_example(inner, tolerating({"key": "k"})) == tainted("k=another-value:NoSchedule")
+    assert counter_example(inner, tolerating({"key": "k", "value": "v"})) == tainted("k:NoSchedule")
+
+
 def test_many_terms_about_different_labels_are_searched_one_by_one() -> None:
     terms = [term(*((f"k{number}{letter}", "DoesNotExist", []) for letter in "abc")) for number in range(40)]
     node = counter_example(place(), place(affinity(*terms)))

@@ -8,7 +8,7 @@ that both accept the same files.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from validate.cluster.limits import Quantity, parse_quantity
 from validate.cluster.scheduling import Node, Taint
@@ -60,8 +60,7 @@ class NodePool:
         return self.node.taints
 
 
-@dataclass(frozen=True)
-class Provided:
+class Provided(NamedTuple):
     """An object that exists though nothing in the tree makes it.
 
     Attributes:
@@ -79,8 +78,7 @@ class Provided:
     place: Place
 
 
-@dataclass(frozen=True)
-class OutsideNamespace:
+class OutsideNamespace(NamedTuple):
     """A namespace that is not in the tree; ``labels`` have the one that Kubernetes adds."""
 
     name: str
@@ -150,8 +148,7 @@ def read_facts(root: pathlib.Path, file: str) -> ClusterFacts:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(NamedTuple):
     """A part of the file that has to have a certain shape."""
 
     field: Field

@@ -7,7 +7,7 @@ Facts from Kubernetes 1.34: ``pkg/apis/core/v1/defaults.go``, ``plugin/pkg/admis
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -136,8 +136,7 @@ def refusals(
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Consumer:
+class _Consumer(NamedTuple):
     """A container, or the pod as a whole, with what it requests and is limited to."""
 
     name: str
@@ -153,11 +152,10 @@ class _Consumer:
     def filled(self, default: _Consumer) -> _Consumer:
         """Return it with what it does not say itself taken from ``default``."""
         requests, limits = {**default.requests, **self.requests}, {**default.limits, **self.limits}
-        return replace(self, requests=requests, limits=limits)
+        return self._replace(requests=requests, limits=limits)
 
 
-@dataclass(frozen=True, slots=True)
-class _Pod:
+class _Pod(NamedTuple):
     main: tuple[_Consumer, ...]
     init: tuple[_Consumer, ...]
     own: _Consumer | None
@@ -194,7 +192,7 @@ class _Pod:
     def filled(self, default: _Consumer) -> _Pod:
         """Return it with what its containers do not say taken from ``default``."""
         main, init = (tuple(item.filled(default) for item in group) for group in (self.main, self.init))
-        return replace(self, main=main, init=init)
+        return self._replace(main=main, init=init)
 
     @property
     def best_effort(self) -> bool:

@@ -12,7 +12,7 @@ Tolerations with the operators Lt and Gt tolerate nothing here: their feature ga
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -39,8 +39,7 @@ _NODE_NAME = "metadata.name"
 _REPELLING = ("NoSchedule", "NoExecute")
 
 
-@dataclass(frozen=True, slots=True)
-class Taint:
+class Taint(NamedTuple):
     """What a node carries to keep pods away."""
 
     key: str
@@ -79,8 +78,7 @@ class Node:
         return "\n".join(lines)
 
 
-@dataclass(frozen=True, slots=True)
-class Toleration:
+class Toleration(NamedTuple):
     """What lets a pod onto nodes with a taint."""
 
     key: str = ""
@@ -273,8 +271,7 @@ def counter_example(inner: Placement, outer: Placement, given: Iterable[Requirem
     return smallest.pick(taints, _mentioned(clauses))
 
 
-@dataclass(frozen=True, slots=True)
-class _Values:
+class _Values(NamedTuple):
     """What one label of a node, or its name, may still be.
 
     It may be absent, where ``absent``. A value is one of ``only`` (None: any) and none of ``never``.
@@ -295,23 +292,23 @@ class _Values:
         values = frozenset(requirement.values)
         match requirement.operator, holds:
             case ("In", True) | ("NotIn", False):
-                return replace(self, absent=False, only=values if self.only is None else self.only & values)
+                return self._replace(absent=False, only=values if self.only is None else self.only & values)
             case ("In", False) | ("NotIn", True):
-                return replace(self, never=self.never | values)
+                return self._replace(never=self.never | values)
             case ("Exists", True) | ("DoesNotExist", False):
-                return replace(self, absent=False)
+                return self._replace(absent=False)
             case ("Exists", False) | ("DoesNotExist", True):
-                return replace(self, only=frozenset())
+                return self._replace(only=frozenset())
         bound = int(requirement.values[0])
         match requirement.operator, holds:
             case ("Gt", True):
-                return replace(self, absent=False, numeric=True, low=max(self.low, bound + 1))
+                return self._replace(absent=False, numeric=True, low=max(self.low, bound + 1))
             case ("Gt", False):
-                return replace(self, high=min(self.high, bound))
+                return self._replace(high=min(self.high, bound))
             case ("Lt", True):
-                return replace(self, absent=False, numeric=True, high=min(self.high, bound - 1))
+                return self._replace(absent=False, numeric=True, high=min(self.high, bound - 1))
             case _:
-                return replace(self, low=max(self.low, bound))
+                return self._replace(low=max(self.low, bound))
 
     def permits(self, value: str) -> bool:
         number = parse_integer(value)

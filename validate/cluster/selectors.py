@@ -7,9 +7,8 @@ Facts from Kubernetes 1.34, ``apimachinery/pkg/labels/selector.go``, ``.../apis/
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from validate.place import Json, Place
 
@@ -22,8 +21,7 @@ _LONGEST_SUBDOMAIN = 253
 _LABEL_SELECTOR_OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 
 
-@dataclass(frozen=True, slots=True)
-class Requirement:
+class Requirement(NamedTuple):
     """What one label has to be: a key, an operator and values.
 
     The operator is In, NotIn, Exists, DoesNotExist or, in node selectors only, Gt or Lt.
