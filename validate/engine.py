@@ -7,18 +7,22 @@ the facts that repository rules asked for, never an overlay.
 from __future__ import annotations
 
 import os
+from collections import deque
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from validate.argocd.applications import read_applications
 from validate.cluster.facts import no_facts, read_facts
 from validate.errors import SourceError
-from validate.finding import OverlayReport, Report
-from validate.judge import Checked, in_order, judge_overlay, judge_repository, obstacle
+from validate.finding import OverlayReport, Report, Waived
+from validate.judge import Checked, in_order, judge_overlay, judge_repository, obstacle, waive
 from validate.kustomize.render import find_kustomize
 from validate.overlay import Overlay, Repository
 from validate.rules import RULES
+from validate.rules.invalid_waiver import InvalidWaiver
 from validate.trace import trace_build
+from validate.waivers import read_waivers
 from validate.workers import Workers, cores
 
 if TYPE_CHECKING:
@@ -35,6 +39,8 @@ _FACTS = "cluster.yaml"
 _ARGOCD = "argocd"
 # A further process costs a fork and all that it has to load for itself: about one overlay.
 _FEWEST_EACH = 2
+# How many overlays Kustomize renders while another one is judged.
+_AHEAD = 1
 
 
 def check(
@@ -56,32 +62,63 @@ def check(
         synced, unreadable = _read_applications(checkout.root)
         checked = sorted(workers, key=lambda one: one.report.name)
     unrenderable = {one.report.name: one.unrenderable for one in checked if one.unrenderable}
-    repository = Repository(checkout.root, checkout.overlays, unrenderable, synced)
+    repository = Repository(
+        checkout.root,
+        checkout.overlays,
+        unrenderable,
+        synced,
+        waivers=read_waivers(checkout.root),
+        rules=frozenset(rule.id for rule in RULES),
+    )
     facts = {one.report.name: one.facts for one in checked}
+    common = judge_repository(repository, facts, [rule for rule in rules if rule is not InvalidWaiver])
+    (*reports, common), waived = _settle([*(one.report for one in checked), common], repository, rules)
     # An ApplicationSet reads files of overlays: what is wrong with those is a finding already.
     new = unreadable and unreadable.file not in {error.file for error in unrenderable.values()}
     return Report(
-        overlays=tuple(one.report for one in checked),
-        repository=judge_repository(repository, facts, rules),
+        overlays=tuple(reports),
+        repository=common,
+        waived=waived,
         obstacles=(str(unreadable),) if new else (),
         notes=tuple(f"{name} has no kustomization.yaml and was not checked" for name in checkout.unfinished),
     )
 
 
+def _settle(
+    parts: Sequence[OverlayReport], repository: Repository, rules: Iterable[type[Rule]]
+) -> tuple[list[OverlayReport], tuple[Waived, ...]]:
+    """Return the parts without what is waived, and that; the waivers are judged last, by what they did.
+
+    The report of the repository is the last of the parts.
+    """
+    settled = [waive(part, repository.waivers, repository.today) for part in parts]
+    waived = tuple(one for _, found in settled for one in found)
+    *reports, common = [part for part, _ in settled]
+    if InvalidWaiver in rules:
+        judged = {(part.name, rule) for part in parts for rule in part.outcomes}
+        used = {one.waiver for one in waived}
+        idle = (one for one in repository.waivers if (one.overlay, one.rule) in judged and one not in used)
+        last = judge_repository(replace(repository, idle_waivers=frozenset(idle)), {}, [InvalidWaiver])
+        findings = common.findings + last.findings
+        common = replace(common, outcomes={**common.outcomes, **last.outcomes}, findings=findings)
+    return [*reports, common], waived
+
+
 def check_overlays(
     root: pathlib.Path, kustomize: Kustomize, rules: Sequence[type[Rule]], overlays: Sequence[str]
 ) -> Generator[Checked, None, None]:
-    """Yield what each overlay gives; Kustomize renders the next one while this one is judged."""
-    following: Build | None = None
+    """Yield what each overlay gives; Kustomize renders the next while one is judged."""
+    under_way: deque[Build] = deque()
     try:
-        for index, name in enumerate(overlays):
-            build = following or kustomize.start(root, name)
-            more = index + 1 < len(overlays)
-            following = kustomize.start(root, overlays[index + 1]) if more else None
-            yield check_overlay(root, build, rules)
+        for name in overlays:
+            under_way.append(kustomize.start(root, name))
+            if len(under_way) > _AHEAD:
+                yield check_overlay(root, under_way.popleft(), rules)
+        while under_way:
+            yield check_overlay(root, under_way.popleft(), rules)
     finally:
-        if following is not None:
-            following.cancel()
+        for build in under_way:
+            build.cancel()
 
 
 def check_overlay(root: pathlib.Path, build: Build, rules: Iterable[type[Rule]]) -> Checked:

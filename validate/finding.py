@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from validate.place import Origin, Place, Scalar, Spot, dotted
 from validate.rules.rule import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from validate.waivers import Waiver
 
 CLEAN, FINDINGS, NOT_CHECKED = 0, 1, 2
 
@@ -75,6 +77,7 @@ class Verdict(StrEnum):
 
     HOLDS = "holds"
     BREACHED = "breached"
+    WAIVED = "waived"
     NOT_APPLICABLE = "not applicable"
     NOT_CHECKED = "not checked"
 
@@ -110,6 +113,13 @@ class OverlayReport:
         return [rule for rule, outcome in self.outcomes.items() if outcome.verdict is verdict]
 
 
+class Waived(NamedTuple):
+    """A finding that somebody answers for, and who, why and until when."""
+
+    finding: Finding
+    waiver: Waiver
+
+
 @dataclass(frozen=True)
 class Report:
     """All of a run.
@@ -117,12 +127,14 @@ class Report:
     Attributes:
         overlays: those that were checked, by name.
         repository: the rules about sources, and about overlays compared.
+        waived: findings that are not among theirs, since somebody answers for them.
         obstacles: what kept parts from being checked, besides what the outcomes say.
         notes: what is no finding, and yet somebody should know.
     """
 
     overlays: tuple[OverlayReport, ...]
     repository: OverlayReport
+    waived: tuple[Waived, ...] = ()
     obstacles: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 

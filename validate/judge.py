@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from validate.errors import CannotCheckError, SourceError
-from validate.finding import Finding, Outcome, OverlayReport, Verdict, locate
+from validate.finding import Finding, Outcome, OverlayReport, Verdict, Waived, locate
 from validate.rules.rule import NotApplicable, OverlayRule, RepositoryRule
 
 if TYPE_CHECKING:
     import pathlib
     from collections.abc import Callable, Iterable, Mapping
+    from datetime import date
 
     from validate.overlay import Overlay, Repository
     from validate.place import Place, Spot
     from validate.rules.rule import Breach, Fact, Rule
+    from validate.waivers import Waiver
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -80,6 +82,29 @@ def judge_repository(
             for name, breach in breaches:
                 findings.append(_finding(repository.root, name, rule, breach))
     return OverlayReport("", None, docket.outcomes, tuple(findings))
+
+
+def waive(
+    part: OverlayReport, waivers: Iterable[Waiver], today: date
+) -> tuple[OverlayReport, tuple[Waived, ...]]:
+    """Return the report without what somebody answers for on that day, and what that is."""
+    counting = [waiver for waiver in waivers if waiver.counts(today)]
+    waived: list[Waived] = []
+    left: list[Finding] = []
+    for finding in part.findings:
+        covering = (one for one in counting if one.covers(finding.rule, finding.overlay, finding.at.title))
+        waiver = next(covering, None)
+        if waiver is None:
+            left.append(finding)
+        else:
+            waived.append(Waived(finding, waiver))
+    open_rules = {finding.rule for finding in left}
+    settled = {one.finding.rule for one in waived} - open_rules
+    outcomes = {
+        rule: Outcome(Verdict.WAIVED) if rule in settled else outcome
+        for rule, outcome in part.outcomes.items()
+    }
+    return replace(part, findings=tuple(left), outcomes=outcomes), tuple(waived)
 
 
 class _Docket:

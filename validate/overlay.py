@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from validate.cluster.objects import ContainerView, KubeObject, PodView
     from validate.errors import SourceError
     from validate.kustomize.tree import Entry
+    from validate.waivers import Waiver
 
 
 @dataclass(frozen=True)
@@ -105,12 +107,20 @@ class Repository:
         overlays: names of all overlays, checked in this run or not.
         unrenderable: per overlay that could not be rendered, why and where.
         synced: the paths that Argo CD applications of ``argocd/`` sync, None without that directory.
+        waivers: what ``policies/waivers.yaml`` waives.
+        idle_waivers: those of them that could have waived something in this run, and did not.
+        rules: the ids of all rules, judged in this run or not.
+        today: the day on which waivers have expired or not.
     """
 
     root: Path
     overlays: tuple[str, ...]
     unrenderable: Mapping[str, SourceError] = field(default_factory=dict)
     synced: tuple[SyncedPath, ...] | None = None
+    waivers: tuple[Waiver, ...] = ()
+    idle_waivers: frozenset[Waiver] = frozenset()
+    rules: frozenset[str] = frozenset()
+    today: date = field(default_factory=date.today)
 
 
 def _runs_binderhub(container: ContainerView) -> bool:

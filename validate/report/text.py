@@ -32,7 +32,7 @@ _VALUE = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s,\[\]{}](?:[^,\]}#]
 def render(report: Report, view: View | None = None) -> str:
     """Return the findings by overlay, then what was checked, then what it comes to."""
     view = view or View()
-    blocks = [*findings(report, view), _table(report, view)]
+    blocks = [*findings(report, view), *_waived(report, view), _table(report, view)]
     if view.verbose:
         blocks += _reasons(report, view)
     blocks += [_paragraph(f"note: {note}") for note in report.notes]
@@ -160,9 +160,29 @@ def _printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+def _waived(report: Report, view: View) -> Iterator[str]:
+    """Yield what somebody answers for: who, why and until when, and each object once for all overlays."""
+    answered: dict[tuple[str, str, str, str], dict[str, list[str]]] = {}
+    for finding, waiver in report.waived:
+        terms = (waiver.rule, waiver.reason, waiver.owner, waiver.expires)
+        answered.setdefault(terms, {}).setdefault(waiver.object, []).append(finding.overlay)
+    for (rule, reason, owner, expires), objects in sorted(answered.items()):
+        yield "\n".join(
+            [
+                view.paint(f"waived[{rule}] until {expires} by {owner}", Style.FAINT),
+                _paragraph(reason, 2),
+                *(
+                    _paragraph(f"- {name} in {', '.join(sorted(set(found)))}", 2)
+                    for name, found in objects.items()
+                ),
+            ]
+        )
+
+
 def _table(report: Report, view: View) -> str:
     """Return what was checked: a row for each overlay, and one for the repository."""
-    verdicts = [one for one in _VERDICTS if one is not Verdict.NOT_CHECKED or _any(report, one)]
+    rare = (Verdict.WAIVED, Verdict.NOT_CHECKED)
+    verdicts = [one for one in _VERDICTS if one not in rare or _any(report, one)]
     rows = [["checked", "objects", *verdicts], *(_row(part, verdicts) for part in report.parts)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]

@@ -7,15 +7,24 @@ from typing import TYPE_CHECKING
 from validate.rules.build_pod_without_docker_api import BuildPodWithoutDockerApi
 from validate.rules.dangling_reference import DanglingReference
 from validate.rules.dead_patch import DeadPatch
+from validate.rules.divergent_image import DivergentImage
+from validate.rules.excessive_role import ExcessiveRole
 from validate.rules.forbidden_build_pod import ForbiddenBuildPod
 from validate.rules.foreign_push_secret import ForeignPushSecret
 from validate.rules.idle_docker_api import IdleDockerApi
 from validate.rules.index_pushing_engine import IndexPushingEngine
 from validate.rules.insufficient_role import InsufficientRole
 from validate.rules.invalid_object import InvalidObject
+from validate.rules.invalid_waiver import InvalidWaiver
 from validate.rules.misdirected_service import MisdirectedService
 from validate.rules.missing_push_secret import MissingPushSecret
+from validate.rules.mounted_api_token import MountedApiToken
 from validate.rules.overlong_socket_path import OverlongSocketPath
+from validate.rules.port_mismatch import PortMismatch
+from validate.rules.privileged_container import PrivilegedContainer
+from validate.rules.probe_needs_hub import ProbeNeedsHub
+from validate.rules.refused_by_policy import RefusedByPolicy
+from validate.rules.secret_in_git import SecretInGit
 from validate.rules.shared_host_path import SharedHostPath
 from validate.rules.silent_config_failure import SilentConfigFailure
 from validate.rules.socket_path_mismatch import SocketPathMismatch
@@ -58,18 +67,27 @@ RULES: tuple[type[Rule], ...] = (
     WrongPushSecretKey,
     ForeignPushSecret,
     UnreadableRegistry,
+    SecretInGit,
     # BinderHub's configuration.
     UnknownConfigClass,
     UnknownConfigTrait,
     WrongConfigType,
     SilentConfigFailure,
+    PortMismatch,
+    ProbeNeedsHub,
     # Objects and their wiring.
     MisdirectedService,
     DanglingReference,
     InsufficientRole,
+    ExcessiveRole,
+    MountedApiToken,
+    DivergentImage,
+    PrivilegedContainer,
     InvalidObject,
+    RefusedByPolicy,
     # Kustomize and GitOps.
     UnrenderableOverlay,
     DeadPatch,
     UnsyncedOverlay,
+    InvalidWaiver,
 )

@@ -1,0 +1,98 @@
+"""Waivers: findings that somebody answers for, with a reason and until a day.
+
+``policies/waivers.yaml`` is a list of mappings; every key is mandatory::
+
+    - rule: unpinned-image
+      overlay: overlays/eks
+      object: Deployment binderhub/binderhub
+      reason: no digest of the upstream tag is known yet
+      owner: platform-team
+      expires: 2027-05-31
+
+A waiver that is not as it should be waives nothing, and is a finding of ``invalid-waiver`` itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+from validate.errors import SourceError
+from validate.place import Writer
+from validate.source import SourceDocument, read_documents
+
+if TYPE_CHECKING:
+    import pathlib
+
+    from validate.place import Place, Spot
+
+FILE = "policies/waivers.yaml"
+KEYS = ("rule", "overlay", "object", "reason", "owner", "expires")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Waiver:
+    """One entry of the file; a key that is missing or no text is the empty string.
+
+    Attributes:
+        expires: the last day on which it counts, as it is written (``2027-05-31``).
+        spot: the entry in the file.
+    """
+
+    rule: str
+    overlay: str
+    object: str
+    reason: str
+    owner: str
+    expires: str
+    spot: Spot
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The keys that it should have and has not."""
+        return tuple(key for key in KEYS if not getattr(self, key))
+
+    @property
+    def last_day(self) -> date | None:
+        """The last day on which it counts, None where that is no date."""
+        try:
+            return date.fromisoformat(self.expires)
+        except ValueError:
+            return None
+
+    def counts(self, today: date) -> bool:
+        """Whether it is complete and has not expired."""
+        return not self.missing and self.last_day is not None and today <= self.last_day
+
+    def covers(self, rule: str, overlay: str, title: str) -> bool:
+        """Whether it speaks of a finding of that rule, in that overlay, about the object of that title."""
+        return (self.rule, self.overlay, self.object) == (rule, overlay, title)
+
+
+def read_waivers(root: pathlib.Path) -> tuple[Waiver, ...]:
+    """Return the waivers of the repository, none where it has no such file.
+
+    Raises:
+        SourceError: the file is no YAML, or no list of mappings.
+    """
+    if not (root / FILE).is_file():
+        return ()
+    documents = read_documents(root, FILE, Writer.SOURCE)
+    if not documents:
+        return ()
+    if len(documents) > 1 or not isinstance(documents[0].value, list):
+        raise SourceError(FILE, 1, "must be one list of waivers; begin each with a dash")
+    return tuple(_read(entry) for entry in SourceDocument(FILE, documents[0]).place.each())
+
+
+def _read(entry: Place) -> Waiver:
+    if not isinstance(entry.value, dict):
+        problem = f"has an entry that is no mapping; write it with the keys {', '.join(KEYS)}"
+        raise SourceError(FILE, entry.origin.line, problem)
+    unknown = next((key for key, _ in entry.entries() if key not in KEYS), None)
+    if unknown is not None:
+        line = (entry / unknown).origin.line
+        raise SourceError(FILE, line, f"has the key {unknown!r}; a waiver has {', '.join(KEYS)}")
+    rule, overlay, item, reason, owner, expires = ((entry / key).text.strip() for key in KEYS)
+    return Waiver(rule, overlay, item, reason, owner, expires, entry.pin())
