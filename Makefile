@@ -5,6 +5,8 @@ KUSTOMIZE_VERSION := v5.8.1
 KUBECONFORM_VERSION := v0.7.0
 UV_VERSION := 0.13.9
 
+# Compiled modules are kept from run to run, whatever the environment says: without them each run compiles validate.
+unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DELETE_ON_ERROR:

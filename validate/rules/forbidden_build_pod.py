@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from validate.cluster.admission import verdicts
 from validate.cluster.limits import refusals
-from validate.cluster.podsecurity import namespace_level, namespace_version, violations
+from validate.cluster.podsecurity import Violation, namespace_level, namespace_version, violations
 from validate.rules.rule import Breach, OverlayRule
 from validate.rules.subjects import the_binder, the_build_pod
 
@@ -68,11 +68,7 @@ def _pod_security(overlay: Overlay, pods: Sequence[_Admitted]) -> Iterator[Breac
     for namespace in overlay.of_kind("Namespace"):
         level = namespace_level(namespace.labels)
         inside = [pod for pod in pods if pod.owner.namespace == namespace.name]
-        refused = [
-            (pod, found[0])
-            for pod in inside
-            if (found := violations(level, pod.pod.template, _oldest_version(namespace, overlay)))
-        ]
+        refused = [(pod, found) for pod in inside if (found := _first_violation(pod, namespace, overlay))]
         if refused:
             label = namespace.place.at("metadata", "labels", _ENFORCE)
             yield Breach(
@@ -84,8 +80,13 @@ def _pod_security(overlay: Overlay, pods: Sequence[_Admitted]) -> Iterator[Breac
             )
 
 
-def _oldest_version(namespace: KubeObject, overlay: Overlay) -> str:
-    return namespace_version(namespace.labels, overlay.facts.kubernetes[0])
+def _first_violation(pod: _Admitted, namespace: KubeObject, overlay: Overlay) -> Violation | None:
+    level = namespace_level(namespace.labels)
+    for kubernetes in overlay.facts.kubernetes:
+        found = violations(level, pod.pod.template, namespace_version(namespace.labels, kubernetes))
+        if found:
+            return found[0]
+    return None
 
 
 def _limits(overlay: Overlay, pod: _Admitted) -> Iterator[Breach]:
