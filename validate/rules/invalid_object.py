@@ -36,13 +36,13 @@ class InvalidObject(OverlayRule):
                 some = set(error.versions) < set(versions)
                 yield Breach(
                     at=at,
-                    problem=f"{_worded(error.versions)} refuses {item.title}: {error.sentence}",
+                    problem=f"{_who(error.versions, some=some)} refuses {item.title}: {error.sentence}",
                     fix=f"correct {at} in {at.origin.file}",
                     related=(overlay.facts.place / "kubernetes",) if some else (),
                 )
 
 
-def _worded(versions: tuple[str, ...]) -> str:
-    """Return who refuses it: versions of Kubernetes, or the operator with its version."""
-    numbers = all(version[0].isdigit() for version in versions)
-    return f"{'Kubernetes ' if numbers else ''}{', '.join(versions)}"
+def _who(versions: tuple[str, ...], *, some: bool) -> str:
+    if some:
+        return f"the API server of Kubernetes {', '.join(versions)}"
+    return "the API server" if versions[0][0].isdigit() else versions[0]

@@ -9,6 +9,8 @@ from validate.cluster.rbac import Grants
 from validate.rules.rule import NotApplicable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from validate.binderhub.config import BinderHubConfig
     from validate.cluster.objects import KubeObject
     from validate.overlay import Overlay, Workload
@@ -73,3 +75,13 @@ def the_grants(overlay: Overlay) -> tuple[Grants, str]:
     account = (binder.pod.spec / "serviceAccountName").text or "default"
     grants = Grants.of(overlay.objects, account, binder.object.namespace)
     return grants, the_config(overlay).namespaces.builder
+
+
+def image_places(overlay: Overlay) -> Iterator[tuple[Place, str]]:
+    """Yield where each image of a container stands, and what it says; that of build pods last."""
+    for pod in overlay.pods:
+        for container in pod.all_containers:
+            yield container.place / "image", container.image
+    if overlay.config is not None:
+        trait = ("KubernetesBuildExecutor", "build_image")
+        yield overlay.config.trait(*trait), str(overlay.config.effective(*trait))
