@@ -33,6 +33,7 @@ from validate.rules.sticky_build_without_label import StickyBuildWithoutLabel
 from validate.rules.unbounded_docker_api import UnboundedDockerApi
 from validate.rules.unknown_config_class import UnknownConfigClass
 from validate.rules.unknown_config_trait import UnknownConfigTrait
+from validate.rules.unpinned_image import UnpinnedImage
 from validate.rules.unprobed_docker_api import UnprobedDockerApi
 from validate.rules.unreachable_docker_host import UnreachableDockerHost
 from validate.rules.unreadable_registry import UnreadableRegistry
@@ -81,6 +82,7 @@ RULES: tuple[type[Rule], ...] = (
     InsufficientRole,
     ExcessiveRole,
     MountedApiToken,
+    UnpinnedImage,
     DivergentImage,
     PrivilegedContainer,
     InvalidObject,
