@@ -250,7 +250,9 @@ def _check_depth(text: str, file: str, first_line: int) -> None:
 
 def load_rendered(text: str) -> Iterator[Json]:
     """Yield the documents that Kustomize printed, without marks."""
-    return yaml.load_all(text, Loader=_KubernetesLoader)
+    reader = _Reader("", Writer.RESOURCE, 1, binderhub=False)
+    for node in yaml.compose_all(text, Loader=_KubernetesLoader):
+        yield reader.value(node)
 
 
 class _Reader:

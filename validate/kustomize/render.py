@@ -24,10 +24,15 @@ _TIMEOUT_SECONDS = 300
 
 @dataclass(frozen=True, slots=True)
 class Kustomize:
-    """A kustomize of the version that Argo CD uses."""
+    """A kustomize of the version that Argo CD uses.
+
+    ``scratch`` is the directory for what is thrown away, the system's own where it is None: whoever
+    names one removes it, and with it what an interrupted rendering left behind.
+    """
 
     path: str
     version: str
+    scratch: str | None = None
 
     def start(self, root: Path, overlay: str, *, plain: bool = False) -> Build:
         """Start rendering ``overlay`` (relative to ``root``); it goes on while something else is done.
@@ -36,7 +41,7 @@ class Kustomize:
         its time. A wrapper kustomization outside the repository gives it the part that matters
         instead; ``plain`` renders without the wrapper, as Argo CD does.
         """
-        workspace = None if plain else _Workspace(root, overlay)
+        workspace = None if plain else _Workspace(root, overlay, self.scratch)
         target = str(root / overlay) if workspace is None else workspace.directory
         process = subprocess.Popen(  # noqa: S603 - our own tool, no shell
             [self.path, "build", target],
@@ -101,8 +106,8 @@ class Build:
 class _Workspace:
     """A throw-away directory with a kustomization around an overlay."""
 
-    def __init__(self, root: Path, overlay: str) -> None:
-        self.directory = tempfile.mkdtemp(prefix="validate-")
+    def __init__(self, root: Path, overlay: str, scratch: str | None) -> None:
+        self.directory = tempfile.mkdtemp(prefix="validate-", dir=scratch)
         # Kustomize refuses absolute paths to bases, and resolves links before it goes up.
         target = os.path.relpath((root / overlay).resolve(), os.path.realpath(self.directory))
         here = Path(self.directory)

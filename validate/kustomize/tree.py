@@ -287,10 +287,10 @@ class _Directory:
             if not named:
                 problem = f"sets replicas of {entry.text('name')!r}, which nothing makes; correct the name"
                 raise SourceError(entry.origin.file, entry.origin.line, problem)
-            changed = _each(named, partial(transformers.set_replicas, count=count))
+            changed = _differ(_each(named, partial(transformers.set_replicas, count=count)))
             self.record(entry, Writer.REPLICAS, f"replicas of {entry.text('name')}", changed)
         for entry in self.fields.sequence("images"):
-            changed = _each(items, partial(transformers.set_image, entry=entry))
+            changed = _differ(_each(items, partial(transformers.set_image, entry=entry)))
             self.record(entry, Writer.IMAGES, f"image {entry.text('name')}", changed)
 
     def patch(self, items: list[Item], entry: Field) -> list[Item]:
@@ -310,7 +310,7 @@ class _Directory:
                 )
             operations = documents[0].sequence()
             targets = [item for item in items if _selects(target, item)]
-            changed = _each(targets, partial(apply_operations, operations=operations))
+            changed = _differ(_each(targets, partial(apply_operations, operations=operations)))
             self.record(entry, Writer.JSON_PATCH, f"patch {title}", changed)
             return items
         for document in documents:
@@ -427,18 +427,23 @@ def _add(items: list[Item], more: Iterable[Item]) -> None:
         items.append(item)
 
 
-def _each(items: Iterable[Item], change: Callable[[Field], Field]) -> bool:
-    """Apply ``change`` to every item; return whether a value changed anywhere."""
-    changed = False
+def _each(items: Iterable[Item], change: Callable[[Field], Field]) -> list[tuple[Field, Field]]:
+    """Apply ``change`` to every item; return what was written, before and after."""
+    written = []
     for item in items:
         before = item.field
         item.field = change(before)
         if item.field is not before:
-            changed |= item.field.plain() != before.plain()
+            written.append((before, item.field))
             name = item.field.text("metadata", "name")
             if name != item.names[-1]:
                 item.names = (*item.names, name)
-    return changed
+    return written
+
+
+def _differ(written: Iterable[tuple[Field, Field]]) -> bool:
+    """Whether a value is another one, and not merely written again."""
+    return any(after.plain() != before.plain() for before, after in written)
 
 
 def _stamp(
