@@ -10,6 +10,7 @@ import os
 from collections import deque
 from dataclasses import replace
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from validate.argocd.applications import read_applications
@@ -56,11 +57,12 @@ def check(
         CannotCheckError: nothing at all can be checked, as without Kustomize.
     """
     rules = in_order(rules)
-    task = partial(check_overlays, checkout.root, find_kustomize(checkout.root), rules)
     number = min(processes or cores(), len(overlays) // _FEWEST_EACH)
-    with Workers(task, overlays, number) as workers:
-        synced, unreadable = _read_applications(checkout.root)
-        checked = sorted(workers, key=lambda one: one.report.name)
+    with TemporaryDirectory(prefix="validate-") as scratch:
+        kustomize = replace(find_kustomize(checkout.root), scratch=scratch)
+        with Workers(partial(check_overlays, checkout.root, kustomize, rules), overlays, number) as workers:
+            synced, unreadable = _read_applications(checkout.root)
+            checked = sorted(workers, key=lambda one: one.report.name)
     unrenderable = {one.report.name: one.unrenderable for one in checked if one.unrenderable}
     repository = Repository(
         checkout.root,

@@ -25,6 +25,7 @@ R = TypeVar("R")
 
 _LENGTH = struct.Struct(">Q")
 _INTERRUPTED = 130
+_INTERRUPTING = (signal.SIGINT, signal.SIGTERM)
 
 
 def cores() -> int:
@@ -113,7 +114,8 @@ def _work(
     """Be a worker; never return into what the parent was doing."""
     status = 1
     try:
-        signal.signal(signal.SIGTERM, _interrupt)
+        for number in _INTERRUPTING:
+            signal.signal(number, _interrupt)
         with closing(task(share)) as results:
             for result in results:
                 _write_message(stream, pickle.dumps(result, pickle.HIGHEST_PROTOCOL))
@@ -128,7 +130,10 @@ def _work(
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    """Let a worker clean up on its way out."""
+    """Let a worker clean up on its way out, once: who interrupts all of us interrupts the parent too."""
+    for number in _INTERRUPTING:
+        # Not SIG_IGN: Python complains of a signal that came before and is ignored since.
+        signal.signal(number, lambda *_: None)
     raise KeyboardInterrupt
 
 

@@ -126,7 +126,7 @@ def _excerpt(source: str, column: int) -> tuple[str, int, int]:
     line = _printable(source.replace("\t", " ").rstrip())
     start = min(column - 1, len(line))
     value = _VALUE.match(line, start)
-    end = value.end() if value else start + 1
+    end = start + len(value.group().rstrip()) if value else start + 1
     first = len(line) - len(line.lstrip())
     if len(line) - first > _WIDTH:
         first = max(first, min(start - _CONTEXT, len(line) - _WIDTH))
