@@ -12,6 +12,7 @@ from validate.rules.excessive_role import ExcessiveRole
 from validate.rules.forbidden_build_pod import ForbiddenBuildPod
 from validate.rules.foreign_push_secret import ForeignPushSecret
 from validate.rules.idle_docker_api import IdleDockerApi
+from validate.rules.image_prefix_rewritten import ImagePrefixRewritten
 from validate.rules.index_pushing_engine import IndexPushingEngine
 from validate.rules.insufficient_role import InsufficientRole
 from validate.rules.invalid_object import InvalidObject
@@ -23,13 +24,16 @@ from validate.rules.overlong_socket_path import OverlongSocketPath
 from validate.rules.port_mismatch import PortMismatch
 from validate.rules.privileged_container import PrivilegedContainer
 from validate.rules.probe_needs_hub import ProbeNeedsHub
+from validate.rules.push_without_registry import PushWithoutRegistry
 from validate.rules.refused_by_policy import RefusedByPolicy
 from validate.rules.secret_in_git import SecretInGit
+from validate.rules.shallow_image_prefix import ShallowImagePrefix
 from validate.rules.shared_host_path import SharedHostPath
 from validate.rules.silent_config_failure import SilentConfigFailure
 from validate.rules.socket_path_mismatch import SocketPathMismatch
 from validate.rules.split_namespace import SplitNamespace
 from validate.rules.sticky_build_without_label import StickyBuildWithoutLabel
+from validate.rules.ui_mode import UiMode
 from validate.rules.unbounded_docker_api import UnboundedDockerApi
 from validate.rules.unknown_config_class import UnknownConfigClass
 from validate.rules.unknown_config_trait import UnknownConfigTrait
@@ -68,12 +72,16 @@ RULES: tuple[type[Rule], ...] = (
     WrongPushSecretKey,
     ForeignPushSecret,
     UnreadableRegistry,
+    ImagePrefixRewritten,
+    ShallowImagePrefix,
+    PushWithoutRegistry,
     SecretInGit,
     # BinderHub's configuration.
     UnknownConfigClass,
     UnknownConfigTrait,
     WrongConfigType,
     SilentConfigFailure,
+    UiMode,
     PortMismatch,
     ProbeNeedsHub,
     # Objects and their wiring.

@@ -29,7 +29,7 @@ class ForeignPushSecret(OverlayRule):
     """
 
     id = "foreign-push-secret"
-    requires = ("missing-push-secret", "wrong-push-secret-key")
+    requires = ("missing-push-secret", "wrong-push-secret-key", "shallow-image-prefix")
 
     def check(self, overlay: Overlay) -> Iterator[Breach]:
         """Look up the host of the image prefix as docker does."""
