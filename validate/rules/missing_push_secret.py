@@ -32,6 +32,7 @@ class MissingPushSecret(OverlayRule):
     """
 
     id = "missing-push-secret"
+    requires = ("split-namespace",)
 
     def check(self, overlay: Overlay) -> Iterator[Breach]:
         """Look for the Secret in the namespace of the build pods."""
