@@ -7,6 +7,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from validate.binderhub.credentials import is_credential
 from validate.place import Origin, Place, Scalar, Spot, dotted
 from validate.rules.rule import Severity
 
@@ -185,6 +186,7 @@ def locate(at: Place | Spot, source: str) -> Location:
 
 
 def _may_hold_credential(spot: Spot) -> bool:
-    """Whether the place is in the data of a Secret, or in a Docker configuration wherever it stands."""
+    """Whether the place is in a Secret's data, in a Docker configuration, or a credential of BinderHub's."""
     in_secret = spot.title.startswith("Secret ") and spot.path[:1] in (("data",), ("stringData",))
-    return in_secret or "auths" in spot.path or (isinstance(spot.value, str) and "auths" in spot.value)
+    in_docker = "auths" in spot.path or (isinstance(spot.value, str) and "auths" in spot.value)
+    return in_secret or in_docker or is_credential(spot.path, spot.value)

@@ -21,11 +21,27 @@ if TYPE_CHECKING:
 
     from validate.binderhub.config import BinderHubConfig
     from validate.cluster.objects import ContainerView, KubeObject, PodView
-    from validate.place import Json, Place
+    from validate.place import Json, Path, Place
 
 FILE = "config.json"
 _IN_HOME = ".docker"
 _EXTERNAL_SECRETS = "external-secrets.io"
+# Traits whose value is a credential, and the environment variable that BinderHub takes it from instead.
+_CREDENTIALS = {
+    "access_token": "",
+    "api_token": "JUPYTERHUB_API_TOKEN",
+    "auth_token": "BINDERHUB_CONTAINER_REGISTRY_HELPER_AUTH_TOKEN",
+    "build_token_secret": "BINDERHUB_BUILD_TOKEN_SECRET",
+    "client_secret": "GITHUB_CLIENT_SECRET",
+    "git_credentials": "",
+    "hub_api_token": "JUPYTERHUB_API_TOKEN",
+    "password": "",
+    "private_token": "GITLAB_PRIVATE_TOKEN",
+}
+_TOKENS = {"GitHubRepoProvider": "GITHUB_ACCESS_TOKEN", "GitLabRepoProvider": "GITLAB_ACCESS_TOKEN"}
+# A variable that leads to a credential (NETRC_TOKEN_FILE) is none.
+_VARIABLE = r"(?i).*(passw(or)?d|secret|token|credentials?|(api|access|private)_?key)(_\d+)?"
+_IN_URL = r"[a-z][a-z0-9+.-]*://[^/@\s:]*:[^/@\s]+@.*"
 # Stands for what a template fetches: the base64 of a user and a password, so that it reads as either.
 _FETCHED = "ZmV0Y2hlZDpmZXRjaGVk"
 
@@ -101,6 +117,31 @@ def _stays_empty(volume: Place, pod: PodView, container: ContainerView) -> bool:
         each.name for each in pod.all_containers for mount in each.mounts if (mount / "name").value == name
     }
     return (volume / "emptyDir").exists and users <= {container.name}
+
+
+def is_credential(path: Path, value: Json) -> bool:
+    """Whether a value at that path of BinderHub's configuration is a credential."""
+    if not isinstance(value, str) or not value:
+        return False
+    if re.match(_IN_URL, value):
+        return True
+    key = str(path[-1]) if path else ""
+    variable = "extra_envs" in path and re.fullmatch(_VARIABLE, key) is not None
+    return variable or key in _CREDENTIALS
+
+
+def literal_credentials(place: Place) -> Iterator[Place]:
+    """Yield each credential that is written out at ``place`` or below."""
+    if is_credential(place.path, place.value):
+        yield place
+    for below in (*place.each(), *(entry for _, entry in place.entries())):
+        yield from literal_credentials(below)
+
+
+def variable_for(path: Path) -> str:
+    """Return the environment variable that BinderHub takes a credential from, the empty string for none."""
+    class_name, trait = str(path[-2]), str(path[-1])
+    return _CREDENTIALS.get(trait, "") or (_TOKENS.get(class_name, "") if trait == "access_token" else "")
 
 
 def _path(config: BinderHubConfig, container: ContainerView, class_name: str) -> str:

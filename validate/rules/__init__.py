@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from validate.rules.build_pod_without_docker_api import BuildPodWithoutDockerApi
+from validate.rules.credential_in_config import CredentialInConfig
 from validate.rules.dangling_reference import DanglingReference
 from validate.rules.dead_patch import DeadPatch
 from validate.rules.divergent_image import DivergentImage
@@ -76,6 +77,7 @@ RULES: tuple[type[Rule], ...] = (
     ShallowImagePrefix,
     PushWithoutRegistry,
     SecretInGit,
+    CredentialInConfig,
     # BinderHub's configuration.
     UnknownConfigClass,
     UnknownConfigTrait,
