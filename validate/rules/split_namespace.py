@@ -21,7 +21,7 @@ _TRAITS = {
 
 
 class SplitNamespace(OverlayRule):
-    """BinderHub builds in one namespace and cleans up, or counts, in another
+    """BinderHub builds in one namespace and cleans up, or counts, in another.
 
     Three parts of BinderHub have a namespace each: what creates build pods, what removes finished
     ones, and what counts for the quota. `KubernetesBuildExecutor.namespace` moves the first and not

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from posixpath import normpath
 from typing import TYPE_CHECKING
 
 from validate.cluster.images import read_image
@@ -39,7 +40,7 @@ class UnpinnedImage(OverlayRule):
                 unpinned.setdefault((place.document.title, text), []).append(place)
         for (_, text), (place, *others) in unpinned.items():
             of_build_pods = place.document is overlay.config
-            where = place.origin.file if of_build_pods else f"{overlay.name}/kustomization.yaml"
+            where = place.origin.file if of_build_pods else normpath(f"{overlay.name}/kustomization.yaml")
             yield Breach(
                 at=place,
                 problem=f"{text} has no digest: what runs is whatever the tag means at that moment",
