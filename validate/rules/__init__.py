@@ -8,6 +8,7 @@ from validate.rules.build_pod_without_docker_api import BuildPodWithoutDockerApi
 from validate.rules.credential_in_config import CredentialInConfig
 from validate.rules.dangling_reference import DanglingReference
 from validate.rules.dead_patch import DeadPatch
+from validate.rules.deprecated_config import DeprecatedConfig
 from validate.rules.divergent_image import DivergentImage
 from validate.rules.excessive_role import ExcessiveRole
 from validate.rules.forbidden_build_pod import ForbiddenBuildPod
@@ -82,6 +83,7 @@ RULES: tuple[type[Rule], ...] = (
     UnknownConfigClass,
     UnknownConfigTrait,
     WrongConfigType,
+    DeprecatedConfig,
     SilentConfigFailure,
     UiMode,
     PortMismatch,

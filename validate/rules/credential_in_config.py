@@ -38,7 +38,7 @@ class CredentialInConfig(OverlayRule):
             yield Breach(
                 at=place,
                 problem=f"{dotted(place.path)} is a credential in a ConfigMap, for everybody to read",
-                fix=f"{_fix(place)}, and remove it from {place.origin.file}; then revoke it, for git keeps it",
+                fix=f"{_fix(place)}; remove it from {place.origin.file}, and revoke it, for git keeps it",
             )
 
 
@@ -48,8 +48,6 @@ def _fix(place: Place) -> str:
         return f"give BinderHub the environment variable {variable} from a Secret"
     if "extra_envs" in place.path:
         return "let builds do without it"
-    return (
-        "write it into the docker configuration of push_secret"
-        if "password" in place.path
-        else "keep it in a Secret"
-    )
+    if "password" in place.path:
+        return "write it into the docker configuration of push_secret"
+    return "keep it in a Secret"
