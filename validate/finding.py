@@ -131,6 +131,7 @@ class Report:
         waived: findings that are not among theirs, since somebody answers for them.
         obstacles: what kept parts from being checked, besides what the outcomes say.
         notes: what is no finding, and yet somebody should know.
+        fail_on: the least severity of a finding that makes the run fail.
     """
 
     overlays: tuple[OverlayReport, ...]
@@ -138,6 +139,7 @@ class Report:
     waived: tuple[Waived, ...] = ()
     obstacles: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    fail_on: Severity = Severity.ERROR
 
     @property
     def parts(self) -> tuple[OverlayReport, ...]:
@@ -162,11 +164,14 @@ class Report:
 
     @property
     def exit_status(self) -> int:
-        """0: clean, or warnings only; 1: an error was found; 2: not everything could be checked."""
+        """0: nothing that fails; 1: a finding that does; 2: not everything could be checked."""
         if next(self.all_obstacles, None):
             return NOT_CHECKED
-        errors = any(finding.severity is Severity.ERROR for finding in self.findings)
-        return FINDINGS if errors else CLEAN
+        return FINDINGS if any(self.fails(finding) for finding in self.findings) else CLEAN
+
+    def fails(self, finding: Finding) -> bool:
+        """Whether the run fails for this finding."""
+        return self.fail_on is Severity.WARNING or finding.severity is Severity.ERROR
 
 
 def locate(at: Place | Spot, source: str) -> Location:

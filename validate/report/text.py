@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from validate.finding import CLEAN, NOT_CHECKED, Verdict
+from validate.finding import CLEAN, Verdict
 from validate.place import Writer
+from validate.report.grouping import answers, heading, merged
+from validate.report.lines import printable, value_end
+from validate.report.summary import sentence, table
 from validate.report.view import Style, View
 from validate.rules.rule import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from validate.finding import Finding, Location, OverlayReport, Report
+    from validate.finding import Finding, Location, Report
     from validate.place import Origin
 
 _WIDTH = 100
@@ -24,9 +25,6 @@ _MOST_WRITERS = 4
 # Writers that the file itself gives away.
 _PLAIN = {Writer.SOURCE, Writer.FACTS, Writer.RESOURCE}
 _SEVERITIES = {Severity.ERROR: Style.ERROR, Severity.WARNING: Style.WARNING}
-_VERDICTS = tuple(Verdict)
-# What follows a value on its line: a comment, or the end of a flow collection.
-_VALUE = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s,\[\]{}](?:[^,\]}#]|(?<!\s)#)*""")
 
 
 def render(report: Report, view: View | None = None) -> str:
@@ -36,34 +34,22 @@ def render(report: Report, view: View | None = None) -> str:
     if view.verbose:
         blocks += _reasons(report, view)
     blocks += [_paragraph(f"note: {note}") for note in report.notes]
-    blocks.append(_conclusion(report, view))
+    style = Style.GOOD if report.exit_status == CLEAN else Style.ERROR
+    blocks.append(view.paint(sentence(report), style))
     return "\n\n".join(blocks) + "\n"
 
 
 def findings(report: Report, view: View) -> Iterator[str]:
     """Yield the findings as blocks of text, those of an overlay (or of several) after a heading."""
-    everywhere = tuple(part.name for part in report.overlays)
-    for overlays, group in groupby(_merged(report.findings), key=lambda entry: entry[0]):
-        yield view.paint(_heading(overlays, everywhere), Style.STRONG)
+    for overlays, group in groupby(merged(report.findings), key=lambda entry: entry[0]):
+        yield view.paint(_paragraph(heading(overlays, report)), Style.STRONG)
         for _, finding in group:
-            yield "\n".join(_finding(finding, view))
+            yield show(finding, view)
 
 
-def _merged(findings: Iterable[Finding]) -> list[tuple[tuple[str, ...], Finding]]:
-    """Return each finding once, with all overlays that it was found in: they share most of their files."""
-    overlays: dict[Finding, list[str]] = {}
-    for finding in findings:
-        overlays.setdefault(replace(finding, overlay=""), []).append(finding.overlay)
-    entries = [(tuple(names), finding) for finding, names in overlays.items()]
-    return sorted(entries, key=lambda entry: (entry[0], entry[1].order))
-
-
-def _heading(overlays: tuple[str, ...], everywhere: tuple[str, ...]) -> str:
-    if overlays == ("",):
-        return "the repository"
-    if len(overlays) > 1 and overlays == everywhere:
-        return f"all {len(everywhere)} overlays"
-    return _paragraph(", ".join(overlays))
+def show(finding: Finding, view: View) -> str:
+    """Return a finding as text, without the overlays that it was found in."""
+    return "\n".join(_finding(finding, view))
 
 
 def _finding(finding: Finding, view: View) -> Iterator[str]:
@@ -79,7 +65,7 @@ def _finding(finding: Finding, view: View) -> Iterator[str]:
     if finding.evidence:
         yield ""
         yield from (
-            f"  {view.paint('|', Style.FAINT)} {_printable(line)}".rstrip()
+            f"  {view.paint('|', Style.FAINT)} {printable(line)}".rstrip()
             for line in finding.evidence.splitlines()
         )
     yield ""
@@ -88,7 +74,7 @@ def _finding(finding: Finding, view: View) -> Iterator[str]:
 
 
 def _spot(origin: Origin) -> str:
-    return f"{_printable(origin.file)}:{origin.line}:{origin.column}"
+    return f"{printable(origin.file)}:{origin.line}:{origin.column}"
 
 
 def _location(at: Location, view: View) -> Iterator[str]:
@@ -105,16 +91,14 @@ def _location(at: Location, view: View) -> Iterator[str]:
     equals = view.paint("=", Style.FAINT)
     where = f"{at.title}, {at.path}" if at.path else at.title
     if where != at.origin.file:
-        yield f"  {margin} {equals} {_printable(where)}{'' if at.exists else ' (not set)'}"
+        yield f"  {margin} {equals} {printable(where)}{'' if at.exists else ' (not set)'}"
     if len(at.writers) > 1 or at.origin.writer not in _PLAIN:
         yield f"  {margin} {equals} {view.paint(_chain(at.writers), Style.FAINT)}"
 
 
 def _chain(writers: Sequence[Origin]) -> str:
     last, *earlier = writers
-    told = [
-        f"{_printable(origin.file)}:{origin.line} ({origin.writer})" for origin in earlier[:_MOST_WRITERS]
-    ]
+    told = [f"{printable(origin.file)}:{origin.line} ({origin.writer})" for origin in earlier[:_MOST_WRITERS]]
     rest = len(earlier) - _MOST_WRITERS
     if rest > 0:
         told.append(f"{rest} more")
@@ -123,10 +107,9 @@ def _chain(writers: Sequence[Origin]) -> str:
 
 def _excerpt(source: str, column: int) -> tuple[str, int, int]:
     """Return a line (of a long one, the part around ``column``), and where in it the value stands."""
-    line = _printable(source.replace("\t", " ").rstrip())
+    line = printable(source.replace("\t", " ").rstrip())
     start = min(column - 1, len(line))
-    value = _VALUE.match(line, start)
-    end = start + len(value.group().rstrip()) if value else start + 1
+    end = value_end(line, start)
     first = len(line) - len(line.lstrip())
     if len(line) - first > _WIDTH:
         first = max(first, min(start - _CONTEXT, len(line) - _WIDTH))
@@ -147,7 +130,7 @@ def _paragraph(text: str, indent: int = 0) -> str:
 def _wrapped(text: str, width: int) -> list[str]:
     """Break at spaces only: a path or a name stays whole, however long it is."""
     lines: list[str] = []
-    for word in map(_printable, text.split()):
+    for word in map(printable, text.split()):
         if lines and len(lines[-1]) + 1 + len(word) <= width:
             lines[-1] += f" {word}"
         else:
@@ -155,25 +138,16 @@ def _wrapped(text: str, width: int) -> list[str]:
     return lines
 
 
-def _printable(text: str) -> str:
-    """Return ``text`` with control characters spelt out: no file commands the terminal that shows it."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
 def _waived(report: Report, view: View) -> Iterator[str]:
-    """Yield what somebody answers for: who, why and until when, and each object once for all overlays."""
-    answered: dict[tuple[str, str, str, str], dict[str, list[str]]] = {}
-    for finding, waiver in report.waived:
-        terms = (waiver.rule, waiver.reason, waiver.owner, waiver.expires)
-        answered.setdefault(terms, {}).setdefault(waiver.object, []).append(finding.overlay)
-    for (rule, reason, owner, expires), objects in sorted(answered.items()):
+    """Yield what somebody answers for: who, why and until when."""
+    for answer in answers(report):
         yield "\n".join(
             [
-                view.paint(f"waived[{rule}] until {expires} by {owner}", Style.FAINT),
-                _paragraph(reason, 2),
+                view.paint(f"waived[{answer.rule}] until {answer.expires} by {answer.owner}", Style.FAINT),
+                _paragraph(answer.reason, 2),
                 *(
-                    _paragraph(f"- {name} in {', '.join(sorted(set(found)))}", 2)
-                    for name, found in objects.items()
+                    _paragraph(f"- {name} in {', '.join(overlays)}", 2)
+                    for name, overlays in answer.objects.items()
                 ),
             ]
         )
@@ -181,24 +155,10 @@ def _waived(report: Report, view: View) -> Iterator[str]:
 
 def _table(report: Report, view: View) -> str:
     """Return what was checked: a row for each overlay, and one for the repository."""
-    rare = (Verdict.WAIVED, Verdict.NOT_CHECKED)
-    verdicts = [one for one in _VERDICTS if one not in rare or _any(report, one)]
-    rows = [["checked", "objects", *verdicts], *(_row(part, verdicts) for part in report.parts)]
+    rows = table(report)
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
     return "\n".join([view.paint(lines[0], Style.STRONG), *lines[1:]])
-
-
-def _any(report: Report, verdict: Verdict) -> bool:
-    return any(part.rules(verdict) for part in report.parts)
-
-
-def _row(part: OverlayReport, verdicts: Sequence[Verdict]) -> list[str]:
-    if not part.name:
-        return ["the repository", "", *(str(len(part.rules(verdict))) for verdict in verdicts)]
-    if part.objects is None:
-        return [part.name, "-", *("-" for _ in verdicts)]
-    return [part.name, str(part.objects), *(str(len(part.rules(verdict))) for verdict in verdicts)]
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
@@ -209,39 +169,12 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
 
 def _reasons(report: Report, view: View) -> Iterator[str]:
     """Yield why rules had nothing to judge, each reason once."""
-    everywhere = tuple(part.name for part in report.overlays)
     parts: dict[tuple[str, str], list[str]] = {}
     for part in report.parts:
         for rule in part.rules(Verdict.NOT_APPLICABLE):
             parts.setdefault((rule, part.outcomes[rule].reason), []).append(part.name)
     if parts:
         yield view.paint("not applicable", Style.STRONG) + "".join(
-            f"\n  {rule} ({_heading(tuple(names), everywhere)})\n{_paragraph(reason, 4)}"
+            f"\n  {rule} ({heading(tuple(names), report)})\n{_paragraph(reason, 4)}"
             for (rule, reason), names in sorted(parts.items())
         )
-
-
-def _conclusion(report: Report, view: View) -> str:
-    """Return the one sentence that says what the exit status means."""
-    found = [finding for _, finding in _merged(report.findings)]
-    errors = sum(finding.severity is Severity.ERROR for finding in found)
-    warnings = len(found) - errors
-    counts = [_count(number, noun) for number, noun in ((errors, "error"), (warnings, "warning")) if number]
-    what = " and ".join(counts) or "no finding"
-    scope = f"{what} in {_count(len(report.overlays), 'overlay')}, judged by {_count(_rules(report), 'rule')}"
-    match report.exit_status:
-        case status if status == NOT_CHECKED:
-            style, meaning = Style.ERROR, "not everything could be checked, for the reasons on standard error"
-        case status if status == CLEAN:
-            style, meaning = Style.GOOD, "warnings alone do not fail" if found else "all that apply hold"
-        case status:
-            style, meaning = Style.ERROR, "errors fail"
-    return view.paint(f"{scope}: {meaning} (exit status {status})", style)
-
-
-def _rules(report: Report) -> int:
-    return len({rule for part in report.parts for rule in part.outcomes})
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

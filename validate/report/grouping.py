@@ -1,0 +1,49 @@
+"""What belongs together in a report that people read: one finding of several overlays is one finding."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from validate.finding import Finding, Report
+
+
+class Answer(NamedTuple):
+    """What one owner answers for, for one reason and until one day: objects, each with its overlays."""
+
+    rule: str
+    reason: str
+    owner: str
+    expires: str
+    objects: Mapping[str, Sequence[str]]
+
+
+def merged(findings: Iterable[Finding]) -> list[tuple[tuple[str, ...], Finding]]:
+    """Return each finding once, with all overlays that it was found in: they share most of their files."""
+    overlays: dict[Finding, list[str]] = {}
+    for finding in findings:
+        overlays.setdefault(replace(finding, overlay=""), []).append(finding.overlay)
+    entries = [(tuple(names), finding) for finding, names in overlays.items()]
+    return sorted(entries, key=lambda entry: (entry[0], entry[1].order))
+
+
+def heading(overlays: tuple[str, ...], report: Report) -> str:
+    """Return ``overlays/aks, overlays/eks``, ``all 5 overlays`` or ``the repository``."""
+    if overlays == ("",):
+        return "the repository"
+    if len(overlays) > 1 and overlays == tuple(part.name for part in report.overlays):
+        return f"all {len(overlays)} overlays"
+    return ", ".join(overlays)
+
+
+def answers(report: Report) -> Iterator[Answer]:
+    """Yield what somebody answers for: each reason once, and each object once for all its overlays."""
+    objects: dict[tuple[str, str, str, str], dict[str, list[str]]] = {}
+    for finding, waiver in report.waived:
+        terms = (waiver.rule, waiver.reason, waiver.owner, waiver.expires)
+        objects.setdefault(terms, {}).setdefault(waiver.object, []).append(finding.overlay)
+    for terms, found in sorted(objects.items()):
+        yield Answer(*terms, {name: sorted(set(overlays)) for name, overlays in found.items()})
