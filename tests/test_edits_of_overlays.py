@@ -150,3 +150,9 @@ def test_another_key_of_the_secret_is_missed_by_build_pods(checkout):
 def test_all_real_overlays_are_clean(checkout):
     report = engine.check(checkout, checkout.overlays)
     assert not errors(report)
+
+
+def test_the_neutral_install_is_clean():
+    report = engine.check(open_checkout(ROOT), ["."])
+    assert not errors(report)
+    assert [part.name for part in report.overlays] == ["."]

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from validate.waivers import Waiver
 
 
+# The root of the repository, which is an install too.
+_NEUTRAL = "."
+
+
 class InvalidWaiver(RepositoryRule[None]):
     """A waiver is incomplete, has expired, or waives nothing.
 
@@ -51,7 +55,7 @@ def _problem(waiver: Waiver, repository: Repository) -> str:
         return f"{about} names a rule that does not exist"
     if repository.today > waiver.last_day:
         return f"{about} expired on {waiver.expires}"
-    if waiver.overlay not in repository.overlays:
+    if waiver.overlay not in (*repository.overlays, _NEUTRAL):
         return f"{about} names an overlay that does not exist"
     if waiver in repository.idle_waivers:
         return f"{about} waives nothing"
