@@ -29,6 +29,7 @@ from validate.rules.probe_needs_hub import ProbeNeedsHub
 from validate.rules.push_without_registry import PushWithoutRegistry
 from validate.rules.refused_by_policy import RefusedByPolicy
 from validate.rules.secret_in_git import SecretInGit
+from validate.rules.shadowed_config import ShadowedConfig
 from validate.rules.shallow_image_prefix import ShallowImagePrefix
 from validate.rules.shared_host_path import SharedHostPath
 from validate.rules.silent_config_failure import SilentConfigFailure
@@ -43,6 +44,7 @@ from validate.rules.unpinned_image import UnpinnedImage
 from validate.rules.unprobed_docker_api import UnprobedDockerApi
 from validate.rules.unreachable_docker_host import UnreachableDockerHost
 from validate.rules.unreadable_registry import UnreadableRegistry
+from validate.rules.unready_hub_wiring import UnreadyHubWiring
 from validate.rules.unrenderable_overlay import UnrenderableOverlay
 from validate.rules.unrepaired_socket_directory import UnrepairedSocketDirectory
 from validate.rules.unschedulable_build_pod import UnschedulableBuildPod
@@ -84,10 +86,12 @@ RULES: tuple[type[Rule], ...] = (
     UnknownConfigTrait,
     WrongConfigType,
     DeprecatedConfig,
+    ShadowedConfig,
     SilentConfigFailure,
     UiMode,
     PortMismatch,
     ProbeNeedsHub,
+    UnreadyHubWiring,
     # Objects and their wiring.
     MisdirectedService,
     DanglingReference,
