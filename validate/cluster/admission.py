@@ -114,6 +114,79 @@ class _Request:
         }
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Bound:
+    """A policy through one binding, and the resources that any of its rules names."""
+
+    policy: KubeObject
+    binding: KubeObject
+    resources: frozenset[str]
+
+    def is_about(self, request: _Request) -> bool:
+        """Whether the policy and the binding both ask for the request."""
+        if "*" not in self.resources and request.resource not in self.resources:
+            return False
+        narrower = self.binding.place / "spec" / "matchResources"
+        return _matches(self.policy.place / "spec" / "matchConstraints", request) and (
+            not narrower.exists or _matches(narrower, request, bound=True)
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Admission:
+    """The policies of a tree, as they are bound there.
+
+    Attributes:
+        objects: everything in the tree; parameters are among it.
+    """
+
+    objects: tuple[KubeObject, ...]
+    bound: tuple[_Bound, ...]
+
+    @classmethod
+    def of(cls, objects: Iterable[KubeObject]) -> Admission:
+        """Find policies and bindings among ``objects``."""
+        together = tuple(objects)
+        ours = [item for item in together if item.group == _GROUP]
+        policies = {item.name: item for item in ours if item.kind == "ValidatingAdmissionPolicy"}
+        bound = []
+        for binding in ours:
+            policy = policies.get((binding.place / "spec" / "policyName").text)
+            if binding.kind == "ValidatingAdmissionPolicyBinding" and policy is not None:
+                rules = (policy.place / "spec" / "matchConstraints" / "resourceRules").each()
+                names = (str(name) for rule in rules for name in (rule / "resources").items)
+                bound.append(_Bound(policy, binding, frozenset(name.partition("/")[0] for name in names)))
+        return cls(together, tuple(bound))
+
+    def verdicts(
+        self,
+        value: dict[str, Json],
+        *,
+        namespace_labels: Mapping[str, str],
+        username: str = "",
+        operation: str = "CREATE",
+    ) -> list[Verdict]:
+        """Return every objection to ``value``.
+
+        ``namespace_labels`` are those of the namespace that the object goes to; Kubernetes adds
+        ``kubernetes.io/metadata.name`` to them, which is added here too. ``username`` is who asks, such as
+        ``system:serviceaccount:<namespace>:<name>``; without it no policy may ask for it.
+
+        Raises:
+            SourceError: an expression that the API server would refuse, with its file and line.
+            CannotCheckError: an expression that only an API server can evaluate.
+        """
+        namespace = str(lookup(value, ("metadata", "namespace")) or "")
+        added = {"kubernetes.io/metadata.name": namespace} if namespace else {}
+        request = _Request(_with_defaults(value), operation, username, {**namespace_labels, **added})
+        return [
+            verdict
+            for one in self.bound
+            if one.is_about(request)
+            for verdict in _enforced(one.policy, one.binding, request, self.objects)
+        ]
+
+
 def verdicts(
     objects: Iterable[KubeObject],
     value: dict[str, Json],
@@ -122,39 +195,11 @@ def verdicts(
     username: str = "",
     operation: str = "CREATE",
 ) -> list[Verdict]:
-    """Return every objection to ``value`` by the policies, bindings and parameters among ``objects``.
-
-    ``namespace_labels`` are those of the namespace that the object goes to; Kubernetes adds
-    ``kubernetes.io/metadata.name`` to them, which is added here too. ``username`` is who asks, such as
-    ``system:serviceaccount:<namespace>:<name>``; without it no policy may ask for it.
-
-    Raises:
-        SourceError: an expression that the API server would refuse, with its file and line.
-        CannotCheckError: an expression that only an API server can evaluate.
-    """
-    together = tuple(objects)
-    namespace = str(lookup(value, ("metadata", "namespace")) or "")
-    labels = {**namespace_labels, "kubernetes.io/metadata.name": namespace} if namespace else namespace_labels
-    request = _Request(_with_defaults(value), operation, username, labels)
-    policies = {
-        item.name: item
-        for item in together
-        if (item.group, item.kind) == (_GROUP, "ValidatingAdmissionPolicy")
-    }
-    found: list[Verdict] = []
-    for binding in together:
-        if (binding.group, binding.kind) != (_GROUP, "ValidatingAdmissionPolicyBinding"):
-            continue
-        policy = policies.get((binding.place / "spec" / "policyName").text)
-        if policy is None:
-            continue
-        constraints = policy.place / "spec" / "matchConstraints"
-        narrower = binding.place / "spec" / "matchResources"
-        if _matches(constraints, request) and (
-            not narrower.exists or _matches(narrower, request, bound=True)
-        ):
-            found += _enforced(policy, binding, request, together)
-    return found
+    """Return every objection to one object; see :meth:`Admission.verdicts`."""
+    admission = Admission.of(objects)
+    return admission.verdicts(
+        value, namespace_labels=namespace_labels, username=username, operation=operation
+    )
 
 
 @dataclass(frozen=True, slots=True)

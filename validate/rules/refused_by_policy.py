@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from validate.cluster.admission import created_pod, verdicts
+from validate.cluster.admission import Admission, created_pod
 from validate.rules.rule import Breach, NotApplicable, OverlayRule
 
 if TYPE_CHECKING:
@@ -35,9 +35,7 @@ class RefusedByPolicy(OverlayRule):
         """Ask every policy about every object, and about the pods that controllers create from them."""
         if not any(overlay.of_kind("ValidatingAdmissionPolicyBinding")):
             raise NotApplicable("no admission policy is bound here")
-        policies = list(overlay.of_kind("ValidatingAdmissionPolicy"))
-        parameters = {policy.place.at("spec", "paramKind", "kind").text for policy in policies}
-        rulers = (*policies, *overlay.of_kind("ValidatingAdmissionPolicyBinding", *parameters))
+        admission = Admission.of(overlay.objects)
         # forbidden-build-pod has asked about the pods of docker-api.
         judged = overlay.docker_api.object if overlay.docker_api else None
         for item in overlay.objects:
@@ -49,7 +47,7 @@ class RefusedByPolicy(OverlayRule):
             if pod is not None and item.pod is not None and item is not judged:
                 asked.append((f"the pods of {item.title}", item.pod.spec, pod.value, pod.username))
             for name, at, value, username in asked:
-                for verdict in verdicts(rulers, value, namespace_labels=labels, username=username):
+                for verdict in admission.verdicts(value, namespace_labels=labels, username=username):
                     if verdict.action == "Deny":
                         yield Breach(
                             at=at,
