@@ -317,7 +317,7 @@ def test_policies_of_other_kinds_are_found():
 
 def misses(net, source, destination, number=80):
     (side,) = net.decide(source, destination, Port(number)).denying
-    return [(str(miss.at), miss.is_port) for miss in side.misses]
+    return [(str(miss.at), miss.distance) for miss in side.misses]
 
 
 def test_a_miss_is_the_port_or_the_selector_that_is_in_the_way():
@@ -326,17 +326,30 @@ def test_a_miss_is_the_port_or_the_selector_that_is_in_the_way():
         "[{to: [{podSelector: {matchLabels: {app: b}}}], ports: [{port: 80}]}]}"
     )
     net = network(rule)
-    assert misses(net, pod(net), pod(net, "app=b"), 81) == [("spec.egress[0].ports", True)]
-    assert misses(net, pod(net), pod(net, "app=c")) == [("spec.egress[0].to[0].podSelector", False)]
+    assert misses(net, pod(net), pod(net, "app=b"), 81) == [("spec.egress[0].ports", 0)]
+    assert misses(net, pod(net), pod(net, "app=c")) == [("spec.egress[0].to[0].podSelector", 1)]
     assert misses(net, pod(net), pod(net, "app=c"), 81) == []
+    assert misses(net, pod(net), pod(net, "app=b", "elsewhere")) == [
+        ("spec.egress[0].to[0].namespaceSelector", 1)
+    ]
+    assert misses(net, pod(net), pod(net, "app=c", "elsewhere"))[0][1] == 2
     assert misses(net, pod(net), outside(PUBLIC)) == []
+
+
+def test_a_port_that_is_missing_where_a_block_may_mean_a_pod_is_a_far_miss():
+    net = network(
+        "{podSelector: {matchLabels: {app: a}}, policyTypes: [Egress], egress: "
+        "[{to: [{ipBlock: {cidr: 10.0.0.0/8}}], ports: [{port: 80}]}]}"
+    )
+    assert misses(net, pod(net), pod(net, "app=b"), 81) == [("spec.egress[0].ports", 2)]
+    assert misses(net, pod(net), outside("10.1.1.1"), 81) == [("spec.egress[0].ports", 0)]
 
 
 def test_a_miss_of_an_address_is_the_block_and_not_a_selector():
     net = network(
         "{policyTypes: [Egress], egress: [{to: [{podSelector: {}}, {ipBlock: {cidr: 10.0.0.0/8}}]}]}"
     )
-    assert misses(net, pod(net), outside(PUBLIC)) == [("spec.egress[0].to[1].ipBlock", False)]
+    assert misses(net, pod(net), outside(PUBLIC)) == [("spec.egress[0].to[1].ipBlock", 1)]
 
 
 def test_what_is_allowed_has_openings_and_no_misses():

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 # Where clusters put their pods and nodes: RFC 1918, RFC 6598 (shared addresses), RFC 4193.
 PRIVATE = Addresses.of("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
-_NAME = "kubernetes.io/metadata.name"
+NAMESPACE_NAME = "kubernetes.io/metadata.name"
 _OTHER_POLICIES = {
     ("cilium.io", "CiliumNetworkPolicy"),
     ("cilium.io", "CiliumClusterwideNetworkPolicy"),
@@ -103,19 +103,29 @@ class Opening(NamedTuple):
     peer: Place
     addresses: Addresses
 
+    @property
+    def is_by_address(self) -> bool:
+        """Whether a block means the other end."""
+        return (self.peer / "ipBlock").exists
+
 
 class Miss(NamedTuple):
-    """A rule that lets a connection through but for one thing.
+    """A rule that lets a connection through but for its ports, or but for its peers.
 
     Attributes:
         rule: the entry of ``egress`` or ``ingress``.
         at: what is in the way: its ports, or the selector or block of a peer.
-        is_port: whether it is the ports.
+        distance: how much of it is: 0 ports, 1 one selector or a block, 2 more than that.
     """
 
     rule: Place
     at: Place
-    is_port: bool
+    distance: int
+
+    @property
+    def is_port(self) -> bool:
+        """Whether it is the ports."""
+        return self.at.path[-1] == "ports"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,7 +193,7 @@ class Network:
         return cls(
             {namespace: tuple(those) for namespace, those in policies.items()},
             # https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-metadata-name
-            {name: {**labels, _NAME: name} for name, labels in namespaces.items()},
+            {name: {**labels, NAMESPACE_NAME: name} for name, labels in namespaces.items()},
         )
 
     def endpoint(
@@ -194,7 +204,7 @@ class Network:
         addresses: Addresses = PRIVATE,
     ) -> Endpoint:
         """Return a pod with these labels; of a namespace that is not known, its name is."""
-        known = self.namespaces.get(namespace, {_NAME: namespace})
+        known = self.namespaces.get(namespace, {NAMESPACE_NAME: namespace})
         return Endpoint(addresses, labels, namespace, known, ports)
 
     def pod(self, pod: PodView) -> Endpoint:
@@ -245,7 +255,8 @@ class Network:
                 if found and rule.is_for(target):
                     openings += found
                 elif found:
-                    misses.append(Miss(rule.place, rule.place / "ports", is_port=True))
+                    by_guess = other.labels is not None and all(one.is_by_address for one in found)
+                    misses.append(Miss(rule.place, rule.place / "ports", 2 if by_guess else 0))
                 elif rule.is_for(target):
                     misses += rule.missing_peers(other, policy.object.namespace)
         return Side(
@@ -314,20 +325,21 @@ class _Peer:
         """Return the addresses of ``other`` that are meant, None where it is not meant."""
         if self.block is not None:
             return other.addresses & self.block or None
-        return None if self.wrong_selector(other, namespace) is not None else other.addresses
+        return None if self.obstacles(other, namespace) else other.addresses
 
-    def wrong_selector(self, other: Endpoint, namespace: str) -> Place | None:
-        """Return the selector that does not mean ``other``, for a policy of ``namespace``."""
+    def obstacles(self, other: Endpoint, namespace: str) -> list[Place]:
+        """Return what keeps selectors of a policy of ``namespace`` from meaning ``other``, each place once."""
         spaces, pods = self.place / "namespaceSelector", self.place / "podSelector"
         if other.labels is None or (spaces.value is None and pods.value is None):
-            return self.place
+            return [self.place]
+        found = []
         if spaces.value is None and other.namespace != namespace:
-            return pods
+            found.append(spaces)
         if spaces.value is not None and not selects(spaces, other.namespace_labels or {}):
-            return spaces
+            found.append(spaces)
         if pods.value is not None and not selects(pods, other.labels):
-            return pods
-        return None
+            found.append(pods)
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -353,11 +365,10 @@ class _Rule:
         """Yield what keeps a peer from meaning ``other``, of peers that mean things of its kind."""
         for peer in self.peers:
             if other.labels is None and peer.block is not None:
-                yield Miss(self.place, peer.place / "ipBlock", is_port=False)
+                yield Miss(self.place, peer.place / "ipBlock", 1)
             elif other.labels is not None and peer.block is None:
-                selector = peer.wrong_selector(other, namespace)
-                if selector is not None:
-                    yield Miss(self.place, selector, is_port=False)
+                obstacles = peer.obstacles(other, namespace)
+                yield Miss(self.place, obstacles[0], min(len(obstacles), 2))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
