@@ -85,6 +85,21 @@ def test_an_unknown_rule_is_an_error(run):
     )
 
 
+def test_a_name_that_the_system_refuses_is_an_error_in_words(run):
+    status, output, errors = run("--root", "x" * 5000)
+    assert (status, output) == (2, "")
+    assert errors.endswith("cannot be used (File name too long)\n")
+
+
+def test_a_mistake_outside_any_rule_is_an_error_in_words(run, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr("validate.engine.cores", lambda: "two")
+    status, output, errors = run()
+    assert (status, output) == (2, "")
+    assert errors.startswith("error: checking failed on the repository (TypeError: ")
+    assert "VALIDATE_DEBUG=1" in errors
+
+
 def test_rules_are_listed_one_in_a_line(run):
     status, output, _ = run("rules")
     assert status == 0

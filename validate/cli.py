@@ -48,6 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read has enough; what is left in the buffer must not be tried again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _CLOSED_PIPE
+    except OSError as error:
+        print(f"error: {error.filename} cannot be used ({error.strerror})", file=sys.stderr)  # noqa: T201
+        return NOT_CHECKED
+    except Exception as error:  # noqa: BLE001 - a traceback helps nobody who did not ask for it
+        from validate.judge import obstacle  # noqa: PLC0415 - likely it is loaded
+
+        print(f"error: {obstacle('checking', '', error)}", file=sys.stderr)  # noqa: T201
+        return NOT_CHECKED
     return status
 
 
