@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from validate.rules.buffered_stream import BufferedStream
 from validate.rules.build_pod_without_docker_api import BuildPodWithoutDockerApi
 from validate.rules.credential_in_config import CredentialInConfig
 from validate.rules.dangling_reference import DanglingReference
@@ -22,6 +23,7 @@ from validate.rules.invalid_waiver import InvalidWaiver
 from validate.rules.misdirected_service import MisdirectedService
 from validate.rules.missing_push_secret import MissingPushSecret
 from validate.rules.mounted_api_token import MountedApiToken
+from validate.rules.open_build_api import OpenBuildApi
 from validate.rules.overlong_socket_path import OverlongSocketPath
 from validate.rules.port_mismatch import PortMismatch
 from validate.rules.privileged_container import PrivilegedContainer
@@ -32,6 +34,7 @@ from validate.rules.secret_in_git import SecretInGit
 from validate.rules.shadowed_config import ShadowedConfig
 from validate.rules.shallow_image_prefix import ShallowImagePrefix
 from validate.rules.shared_host_path import SharedHostPath
+from validate.rules.shared_rate_limit import SharedRateLimit
 from validate.rules.silent_config_failure import SilentConfigFailure
 from validate.rules.socket_path_mismatch import SocketPathMismatch
 from validate.rules.split_namespace import SplitNamespace
@@ -91,6 +94,9 @@ RULES: tuple[type[Rule], ...] = (
     UiMode,
     PortMismatch,
     ProbeNeedsHub,
+    OpenBuildApi,
+    SharedRateLimit,
+    BufferedStream,
     UnreadyHubWiring,
     # Objects and their wiring.
     MisdirectedService,
