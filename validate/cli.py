@@ -97,7 +97,7 @@ def _positive(text: str) -> int:
 def _validate(options: argparse.Namespace) -> int:
     from validate import engine  # noqa: PLC0415 - what lists the rules or shows help needs none of it
     from validate.discover import find_root, open_checkout, select  # noqa: PLC0415 - likewise
-    from validate.report import REPORTS  # noqa: PLC0415 - likewise
+    from validate.report import render  # noqa: PLC0415 - likewise
     from validate.report.view import View  # noqa: PLC0415 - likewise
     from validate.rules import RULES  # noqa: PLC0415 - likewise
 
@@ -107,7 +107,7 @@ def _validate(options: argparse.Namespace) -> int:
     overlays = select(checkout, options.overlays, here)
     report = engine.check(checkout, overlays, rules=rules, processes=options.jobs)
     view = View(verbose=options.verbose, colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
-    sys.stdout.write(REPORTS["text"](report, view))
+    sys.stdout.write(render("text", report, view))
     for sentence in report.all_obstacles:
         print(f"error: {sentence}", file=sys.stderr)  # noqa: T201 - a command line prints
     return report.exit_status

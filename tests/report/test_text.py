@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from validate import report as reports
 from validate.finding import Finding, Location, Outcome, OverlayReport, Report, Verdict
 from validate.place import Origin, Writer
-from validate.report import REPORTS
 from validate.report.text import render
 from validate.report.view import View
 from validate.rules.rule import Severity
@@ -106,7 +106,7 @@ def report():
 
 def test_a_finding_shows_place_line_writers_other_side_proof_and_way_out(report):
     assert render(report) == EXPECTED
-    assert REPORTS["text"](report, View()) == EXPECTED
+    assert reports.render("text", report, View()) == EXPECTED
 
 
 def test_colours_are_the_same_text_with_codes(report):

@@ -9,15 +9,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from validate.finding import Finding, Report
+    from validate.place import Origin
 
 
 class Answer(NamedTuple):
-    """What one owner answers for, for one reason and until one day: objects, each with its overlays."""
+    """What one owner answers for, for one reason and until one day.
+
+    Attributes:
+        at: where the first waiver that says so stands.
+        objects: their titles, each with its overlays.
+    """
 
     rule: str
     reason: str
     owner: str
     expires: str
+    at: Origin
     objects: Mapping[str, Sequence[str]]
 
 
@@ -41,9 +48,11 @@ def heading(overlays: tuple[str, ...], report: Report) -> str:
 
 def answers(report: Report) -> Iterator[Answer]:
     """Yield what somebody answers for: each reason once, and each object once for all its overlays."""
-    objects: dict[tuple[str, str, str, str], dict[str, list[str]]] = {}
+    objects: dict[tuple[str, str, str, str], dict[str, set[str]]] = {}
+    lines: dict[tuple[str, str, str, str], Origin] = {}
     for finding, waiver in report.waived:
         terms = (waiver.rule, waiver.reason, waiver.owner, waiver.expires)
-        objects.setdefault(terms, {}).setdefault(waiver.object, []).append(finding.overlay)
+        objects.setdefault(terms, {}).setdefault(waiver.object, set()).add(finding.overlay)
+        lines[terms] = min(lines.get(terms, waiver.spot.origin), waiver.spot.origin)
     for terms, found in sorted(objects.items()):
-        yield Answer(*terms, {name: sorted(set(overlays)) for name, overlays in found.items()})
+        yield Answer(*terms, lines[terms], {name: sorted(overlays) for name, overlays in found.items()})
