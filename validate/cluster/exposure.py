@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _ROUTES = frozenset({"HTTPRoute", "TLSRoute", "TCPRoute"})
 _OUTSIDE = frozenset({"LoadBalancer", "NodePort"})
+# Labels that Zero to JupyterHub gives to the hub, and to the servers of users.
+_HUB = {"app": "jupyterhub", "component": "hub"}
+_USER = {"app": "jupyterhub", "component": "singleuser-server"}
 EVERYWHERE = frozenset({"0.0.0.0/0", "::/0"})
 
 
@@ -39,14 +42,22 @@ def is_restricted(pod: PodView, objects: Iterable[KubeObject]) -> bool:
     return bool(policies) and not any(_admits_everybody(rule) for rule in rules)
 
 
+def lets_addresses_in(pod: PodView, objects: Iterable[KubeObject]) -> bool:
+    """Whether requests from addresses, and not from pods alone, reach the pod."""
+    policies = list(_policies(pod, objects))
+    rules = [rule for policy in policies for rule in (policy / "ingress").each()]
+    blocks = (peer.at("ipBlock") for rule in rules for peer in (rule / "from").each())
+    return not policies or any(map(_admits_everybody, rules)) or any(block.exists for block in blocks)
+
+
 def admitted_hub(pod: PodView, objects: Iterable[KubeObject]) -> Iterator[Place]:
-    """Yield where a network policy admits a JupyterHub's own pod, known by its label, to the pod."""
+    """Yield where a network policy admits to the pod a JupyterHub's own pod, and not those of its users."""
     for policy in _policies(pod, objects):
         for rule in (policy / "ingress").each():
             for peer in (rule / "from").each():
-                component = peer.at("podSelector", "matchLabels", "component")
-                if component.value == "hub":
-                    yield component
+                selector = peer / "podSelector"
+                if selects(selector, _HUB) and not selects(selector, _USER):
+                    yield selector
 
 
 def _policies(pod: PodView, objects: Iterable[KubeObject]) -> Iterator[Place]:

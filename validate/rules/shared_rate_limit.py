@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from validate.cluster.exposure import admitted_hub, ways_in
+from validate.cluster.exposure import admitted_hub, lets_addresses_in, ways_in
 from validate.rules.rule import Breach, NotApplicable, OverlayRule, Severity
 from validate.rules.subjects import the_binder, the_config
 
@@ -41,9 +41,10 @@ class SharedRateLimit(OverlayRule):
             raise NotApplicable("there is no limit")
         if config.effective("BinderHub", "auth_enabled"):
             raise NotApplicable("auth_enabled is on: whoever has a token is not counted")
+        outside = ways_in(pod, overlay.objects) if lets_addresses_in(pod, overlay.objects) else ()
         shared = [
             (place, "come from the addresses of nodes")
-            for item, place in ways_in(pod, overlay.objects)
+            for item, place in outside
             if item.kind == "Service" and item.place.at("spec", "externalTrafficPolicy").value != "Local"
         ]
         shared += [(place, "come from a JupyterHub") for place in admitted_hub(pod, overlay.objects)]
