@@ -18,8 +18,11 @@ from validate.finding import CLEAN, NOT_CHECKED
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from validate.discover import Checkout
+    from validate.kustomize.render import Build
     from validate.rules.rule import Rule
 
+_STARTED_EARLY = 2
 _INTERRUPTED = 130
 _CLOSED_PIPE = 141
 _EPILOG = """\
@@ -95,17 +98,27 @@ def _positive(text: str) -> int:
 
 
 def _validate(options: argparse.Namespace) -> int:
-    from validate import engine  # noqa: PLC0415 - what lists the rules or shows help needs none of it
-    from validate.discover import find_root, open_checkout, select  # noqa: PLC0415 - likewise
+    from validate.discover import find_root, open_checkout, select  # noqa: PLC0415 - the rules list needs none
+    from validate.kustomize.render import started  # noqa: PLC0415 - likewise
+
+    here = Path.cwd()
+    checkout = open_checkout(options.root or find_root(here))
+    overlays = select(checkout, options.overlays, here)
+    # Half of a small run is Kustomize, and a third is imports: they go side by side.
+    with started(checkout.root, overlays[:_STARTED_EARLY]) as builds:
+        return _judge(options, checkout, overlays, builds)
+
+
+def _judge(
+    options: argparse.Namespace, checkout: Checkout, overlays: Sequence[str], builds: Sequence[Build]
+) -> int:
+    from validate import engine  # noqa: PLC0415 - see above
     from validate.report import render  # noqa: PLC0415 - likewise
     from validate.report.view import View  # noqa: PLC0415 - likewise
     from validate.rules import RULES  # noqa: PLC0415 - likewise
 
-    here = Path.cwd()
-    checkout = open_checkout(options.root or find_root(here))
     rules = _chosen(RULES, options.rule)
-    overlays = select(checkout, options.overlays, here)
-    report = engine.check(checkout, overlays, rules=rules, processes=options.jobs)
+    report = engine.check(checkout, overlays, rules=rules, processes=options.jobs, started=builds)
     view = View(verbose=options.verbose, colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
     sys.stdout.write(render("text", report, view))
     for sentence in report.all_obstacles:

@@ -50,19 +50,26 @@ def check(
     *,
     rules: Sequence[type[Rule]] = RULES,
     processes: int | None = None,
+    started: Sequence[Build] = (),
 ) -> Report:
     """Judge ``overlays`` by ``rules``, in at most that many processes (None: one for each core).
+
+    ``started`` are renderings of the first of them, begun before all this was imported; they are
+    judged in this process, the others in workers.
 
     Raises:
         CannotCheckError: nothing at all can be checked, as without Kustomize.
     """
     rules = in_order(rules)
-    number = min(processes or cores(), len(overlays) // _FEWEST_EACH)
+    rest = overlays[len(started) :]
+    number = _workers(processes or cores(), len(rest), busy=bool(started))
     with TemporaryDirectory(prefix="validate-") as scratch:
         kustomize = replace(find_kustomize(checkout.root), scratch=scratch)
-        with Workers(partial(check_overlays, checkout.root, kustomize, rules), overlays, number) as workers:
+        task = partial(check_overlays, checkout.root, kustomize, rules)
+        with Workers(task, rest, number) as workers:
             synced, unreadable = _read_applications(checkout.root)
-            checked = sorted(workers, key=lambda one: one.report.name)
+            own = [check_overlay(checkout.root, build, rules) for build in started]
+            checked = sorted([*own, *workers], key=lambda one: one.report.name)
     unrenderable = {one.report.name: one.unrenderable for one in checked if one.unrenderable}
     repository = Repository(
         checkout.root,
@@ -84,6 +91,14 @@ def check(
         obstacles=(str(unreadable),) if new else (),
         notes=tuple(f"{name} has no kustomization.yaml and was not checked" for name in checkout.unfinished),
     )
+
+
+def _workers(jobs: int, overlays: int, *, busy: bool) -> int:
+    """Return how many processes to fork, none where this one does as well (``busy``: it has its own work)."""
+    number = min(jobs, overlays // _FEWEST_EACH)
+    if busy and jobs > 1 and overlays:
+        return max(1, number)
+    return number if number > 1 else 0
 
 
 def _settle(

@@ -39,7 +39,7 @@ def cores() -> int:
 class Workers(Generic[T, R]):
     """Forked processes that run ``task`` over their shares of ``items``; iterate to have the results.
 
-    ``task`` yields one result for each item. With one process it runs in this one. Results come in
+    ``task`` yields one result for each item. Without processes it runs in this one. Results come in
     the order in which they are done. An exception of a worker is raised here.
     """
 
@@ -53,7 +53,7 @@ class Workers(Generic[T, R]):
 
     def __enter__(self) -> Workers[T, R]:
         """Start them."""
-        if self._processes > 1:
+        if self._processes:
             for number in range(self._processes):
                 self._start(self._items[number :: self._processes])
         return self

@@ -7,12 +7,17 @@ import re
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from validate.errors import CannotCheckError, SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 VERSION = "5.8"
 _PINNED = "5.8.1"
@@ -121,6 +126,24 @@ class _Workspace:
 
     def remove(self) -> None:
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+@contextmanager
+def started(root: Path, overlays: Sequence[str]) -> Iterator[list[Build]]:
+    """Give renderings of ``overlays`` that are under way; what is left of them ends with the block.
+
+    Raises:
+        CannotCheckError: there is no kustomize for it.
+    """
+    builds: list[Build] = []
+    with tempfile.TemporaryDirectory(prefix="validate-") as scratch:
+        try:
+            kustomize = replace(find_kustomize(root), scratch=scratch)
+            builds += (kustomize.start(root, overlay) for overlay in overlays)
+            yield builds
+        finally:
+            for build in builds:
+                build.cancel()
 
 
 @cache
