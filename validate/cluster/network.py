@@ -328,7 +328,7 @@ class _Peer:
         return None if self.obstacles(other, namespace) else other.addresses
 
     def obstacles(self, other: Endpoint, namespace: str) -> list[Place]:
-        """Return what keeps selectors of a policy of ``namespace`` from meaning ``other``, each place once."""
+        """Return the selectors that keep a policy of ``namespace`` from meaning ``other``."""
         spaces, pods = self.place / "namespaceSelector", self.place / "podSelector"
         if other.labels is None or (spaces.value is None and pods.value is None):
             return [self.place]

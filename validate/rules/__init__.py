@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from validate.rules.buffered_stream import BufferedStream
+from validate.rules.blocked_flow import BlockedFlow
 from validate.rules.build_pod_without_docker_api import BuildPodWithoutDockerApi
 from validate.rules.credential_in_config import CredentialInConfig
 from validate.rules.dangling_reference import DanglingReference
@@ -24,6 +25,7 @@ from validate.rules.misdirected_service import MisdirectedService
 from validate.rules.missing_push_secret import MissingPushSecret
 from validate.rules.mounted_api_token import MountedApiToken
 from validate.rules.open_build_api import OpenBuildApi
+from validate.rules.open_metadata_endpoint import OpenMetadataEndpoint
 from validate.rules.overlong_socket_path import OverlongSocketPath
 from validate.rules.port_mismatch import PortMismatch
 from validate.rules.privileged_container import PrivilegedContainer
@@ -104,6 +106,8 @@ RULES: tuple[type[Rule], ...] = (
     InsufficientRole,
     ExcessiveRole,
     MountedApiToken,
+    BlockedFlow,
+    OpenMetadataEndpoint,
     UnpinnedImage,
     DivergentImage,
     PrivilegedContainer,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from validate.cluster.dockerd import Dockerd, read_dockerd
+from validate.cluster.network import Network, other_policies
 from validate.cluster.rbac import Grants
 from validate.rules.rule import NotApplicable
 
@@ -85,3 +86,10 @@ def image_places(overlay: Overlay) -> Iterator[tuple[Place, str]]:
     if overlay.config is not None:
         trait = ("KubernetesBuildExecutor", "build_image")
         yield overlay.config.trait(*trait), str(overlay.config.effective(*trait))
+
+
+def the_network(overlay: Overlay) -> Network:
+    """Return the network of the overlay, where its network policies are all that there is to judge."""
+    for policy in other_policies(overlay.objects):
+        raise NotApplicable(f"{policy.title} may allow or deny more than network policies say")
+    return Network.of(overlay.objects, overlay.facts.namespaces)
