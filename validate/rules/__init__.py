@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from validate.rules.buffered_stream import BufferedStream
 from validate.rules.blocked_flow import BlockedFlow
+from validate.rules.buffered_stream import BufferedStream
 from validate.rules.build_pod_without_docker_api import BuildPodWithoutDockerApi
 from validate.rules.credential_in_config import CredentialInConfig
 from validate.rules.dangling_reference import DanglingReference
