@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from validate.kustomize.files import FILE_NAMES
 from validate.kustomize.render import find_kustomize
-from validate.kustomize.tree import FILE_NAMES, read_tree
+from validate.kustomize.tree import read_tree
 from validate.place import Writer, dotted
 from validate.source import load_rendered
 from validate.trace import trace

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from validate.errors import CannotCheckError
-from validate.kustomize.tree import find_kustomization
+from validate.kustomize.files import find_kustomization
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,7 +9,6 @@ where both agree.
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -18,11 +17,13 @@ from typing import TYPE_CHECKING
 
 from validate.errors import SourceError
 from validate.kustomize import transformers
+from validate.kustomize.files import find_kustomization, join
 from validate.kustomize.generators import generate, merge_generated
 from validate.kustomize.jsonpatch import apply_operations
 from validate.kustomize.merge import schema_of, strategic_merge
 from validate.kustomize.replacements import apply_replacement
 from validate.kustomize.transformers import by
+from validate.kustomize.undone import Undone, overwritten
 from validate.place import Origin, Writer
 from validate.source import Field, compose, read_documents
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     import pathlib
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-FILE_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 # The fields of a Kustomization (kustomize/api v0.21.1, types/kustomization.go).
 _LISTS = frozenset(
     (
@@ -105,6 +105,7 @@ class Item:
 class Tree:
     """What an overlay's kustomizations make: objects, what was asked for, and the files read.
 
+    ``undone`` lists what patches write and transformers of Kustomize write over.
     ``opaque`` lists what Kustomize does and this module does not follow (remote bases, Helm charts,
     plugins): fields that come of it have no line of their own.
     """
@@ -112,21 +113,13 @@ class Tree:
     root: pathlib.Path
     items: list[Item] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
+    undone: list[Undone] = field(default_factory=list)
     reads: set[str] = field(default_factory=set)
     opaque: list[Origin] = field(default_factory=list)
 
 
 # Kustomizations that others use as a base, evaluated; a process reads each once.
 _BASES: dict[tuple[pathlib.Path, str], Tree] = {}
-
-
-def find_kustomization(root: pathlib.Path, directory: str) -> str | None:
-    """Return the kustomization file of a directory (both relative to ``root``), None without one."""
-    for name in FILE_NAMES:
-        file = _join(directory, name)
-        if (root / file).is_file():
-            return file
-    return None
 
 
 def read_tree(root: pathlib.Path, directory: str) -> Tree:
@@ -146,7 +139,9 @@ def read_tree(root: pathlib.Path, directory: str) -> Tree:
         for name in item.names
     }
     for item in items:
-        item.field = transformers.follow_service_accounts(item.field, accounts)
+        before = item.field
+        item.field = transformers.follow_service_accounts(before, accounts)
+        tree.undone += overwritten(before, item.field)
     tree.items = items
     return tree
 
@@ -220,6 +215,7 @@ class _Directory:
             _BASES[key] = part
         part = _BASES[key]
         self.tree.entries += part.entries
+        self.tree.undone += part.undone
         self.tree.reads |= part.reads
         self.tree.opaque += part.opaque
         return [replace(item) for item in part.items]
@@ -254,14 +250,21 @@ class _Directory:
             old.field = transformers.set_at(item.field, ("metadata", "name"), lambda _: name, create=None)
 
     def transform(self, items: list[Item]) -> list[Item]:
+        arrived = {id(item): item.field for item in items}
         for entry in self.fields.sequence("patchesStrategicMerge"):
             items = self.strategic_merge(items, entry, None, str(entry.value))
         for entry in self.fields.sequence("patches"):
             items = self.patch(items, entry)
+        patched = [(item, item.field) for item in items]
         self.stamp(items)
+        for item, before in patched:
+            self.tree.undone += overwritten(before, item.field, arrived.get(id(item)))
         for entry in self.fields.sequence("patchesJson6902"):
             items = self.patch(items, entry)
+        patched = [(item, item.field) for item in items]
         self.count_and_tag(items)
+        for item, before in patched:
+            self.tree.undone += overwritten(before, item.field, arrived.get(id(item)))
         for entry in self.fields.sequence("replacements"):
             self.replace(items, entry)
         return [item for item in items if item.field.value]
@@ -379,11 +382,7 @@ class _Directory:
         self.tree.entries.append(Entry(kind, entry.origin, title, changed))
 
     def resolve(self, path: str) -> str:
-        return _join(self.directory, path)
-
-
-def _join(directory: str, path: str) -> str:
-    return os.path.normpath(os.path.join(directory, path)).replace(os.sep, "/")  # noqa: PTH118 - not a path of this machine
+        return join(self.directory, path)
 
 
 def _check_fields(kustomization: Field) -> None:
