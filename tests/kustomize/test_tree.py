@@ -247,7 +247,8 @@ CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\n"
         (
             {
                 "kustomization.yaml": "resources: [one.yaml]\npatches:\n"
-                "  - target: {kind: ConfigMap}\n    patch: |\n      - {op: replace, path: /data/x/y, value: 1}\n",
+                "  - target: {kind: ConfigMap}\n"
+                "    patch: |\n      - {op: replace, path: /data/x/y, value: 1}\n",
                 "one.yaml": CONFIG_MAP,
             },
             "kustomization.yaml:5: has a JSON patch for 'data/x/y', which is not there; correct its path",
