@@ -50,7 +50,7 @@ pages: $(runtime) ## Write the pages of the rules anew from their docstrings and
 	@$(python) -m tools.rule_pages
 
 .PHONY: bench
-bench: $(runtime) $(kustomize) $(kubeconform) ## Measure validate against kustomize and kubeconform, and its growth; ARGS="--json FILE"
+bench: $(dev) $(kustomize) $(kubeconform) ## Measure validate against kustomize and kubeconform, and its growth; ARGS="--json FILE"
 	@$(python) tools/bench.py --kubeconform $(kubeconform) $(ARGS)
 
 .PHONY: lock
