@@ -141,7 +141,7 @@ def check_overlays(
 def check_overlay(root: pathlib.Path, build: Build, rules: Iterable[type[Rule]]) -> Checked:
     """Return what the overlay of ``build`` gives, whatever is wrong with it."""
     try:
-        overlay = _read_overlay(root, build)
+        overlay = read_overlay(root, build)
     except SourceError as error:
         return Checked(OverlayReport(build.overlay), unrenderable=error)
     except Exception as error:  # noqa: BLE001 - one overlay does not hide what is found in the others
@@ -149,7 +149,12 @@ def check_overlay(root: pathlib.Path, build: Build, rules: Iterable[type[Rule]])
     return judge_overlay(root, overlay, rules)
 
 
-def _read_overlay(root: pathlib.Path, build: Build) -> Overlay:
+def read_overlay(root: pathlib.Path, build: Build) -> Overlay:
+    """Return the overlay of ``build`` as rules look at it.
+
+    Raises:
+        SourceError: it cannot be rendered or read.
+    """
     traced = trace_build(root, build)
     facts = _read_facts(root, build.overlay)
     overlay = Overlay(build.overlay, traced.objects, facts, traced.entries, traced.reads)

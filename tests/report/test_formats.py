@@ -159,7 +159,6 @@ def test_no_rule_says_more_in_sarif_than_github_takes():
     outcomes = {rule.id.replace("-", "_"): HOLDS for rule in RULES}
     (run,) = sarif.document(Report((overlay("overlays/kind", **outcomes),), overlay("")))["runs"]
     rules = run["tool"]["driver"]["rules"]
-    texts = [rule[key]["text"] for rule in rules for key in ("shortDescription", "fullDescription")]
     assert [rule["id"] for rule in rules] == [rule.id for rule in RULES]
     assert all(
         len(rule[key]["text"]) <= 1024 for rule in rules for key in ("shortDescription", "fullDescription")
