@@ -256,14 +256,13 @@ def _hub_labels(component: str, system: System) -> list[Mapping[str, str]]:
 def _clients(binder: Endpoint, system: System) -> Iterator[Flow]:
     """Yield a flow for each Ingress or route that leads to BinderHub."""
     pod, _ = system.binder
-    controllers = tuple(_controllers(system))
     routes = (item for item, _ in ways_in(pod, system.objects) if item.kind != "Service")
     for item in dict.fromkeys(routes):
         yield Flow(
             f"the controller of {item.title}",
             "BinderHub",
             "every request from outside ends in a timeout",
-            tuple(Route(client, binder, _own_port(system)) for client in controllers),
+            tuple(Route(client, binder, _own_port(system)) for client in _controllers(system)),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -43,13 +43,7 @@ class Addresses:
         return bool(self.spans)
 
     def __and__(self, other: Addresses) -> Addresses:
-        both = (
-            Span(one.version, max(one.first, two.first), min(one.last, two.last))
-            for one in self.spans
-            for two in other.spans
-            if one.version == two.version
-        )
-        return Addresses(tuple(span for span in both if span.first <= span.last))
+        return _common(self, other)
 
     def __or__(self, other: Addresses) -> Addresses:
         return Addresses(_joined((*self.spans, *other.spans)))
@@ -73,6 +67,18 @@ class Addresses:
 def _span(block: str) -> Span:
     network = ip_network(block, strict=False)
     return Span(network.version, int(network.network_address), int(network.broadcast_address))
+
+
+# The policies of a repository ask the same of the same few sets, in every overlay.
+@lru_cache(maxsize=4096)
+def _common(these: Addresses, those: Addresses) -> Addresses:
+    both = (
+        Span(one.version, max(one.first, two.first), min(one.last, two.last))
+        for one in these.spans
+        for two in those.spans
+        if one.version == two.version
+    )
+    return Addresses(tuple(span for span in both if span.first <= span.last))
 
 
 def _joined(spans: Iterable[Span]) -> tuple[Span, ...]:

@@ -16,7 +16,7 @@ Not modelled, because the API leaves it to the network plugin or to the cluster:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -175,10 +175,12 @@ class Network:
     Attributes:
         policies: by namespace.
         namespaces: the labels of each namespace that is known.
+        selected: which policies select which pods, as far as somebody has asked.
     """
 
     policies: Mapping[str, tuple[_Policy, ...]]
     namespaces: Mapping[str, Mapping[str, str]]
+    selected: dict[tuple[object, ...], tuple[_Policy, ...]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, objects: Iterable[KubeObject], outside: Iterable[OutsideNamespace] = ()) -> Network:
@@ -236,35 +238,33 @@ class Network:
         """Return the policies that isolate a pod in that direction."""
         return tuple(policy.object for policy in self._isolating(endpoint, direction))
 
-    def _isolating(self, endpoint: Endpoint, direction: Direction) -> list[_Policy]:
-        if endpoint.labels is None:
-            return []
-        return [
-            policy
-            for policy in self.policies.get(endpoint.namespace, ())
-            if direction in policy.rules and selects(policy.selector, endpoint.labels)
-        ]
+    def _isolating(self, endpoint: Endpoint, direction: Direction) -> tuple[_Policy, ...]:
+        if endpoint.labels is None or endpoint.namespace not in self.policies:
+            return ()
+        key = (endpoint.namespace, direction, *sorted(endpoint.labels.items()))
+        if key not in self.selected:
+            self.selected[key] = tuple(
+                policy
+                for policy in self.policies[endpoint.namespace]
+                if direction in policy.rules and selects(policy.selector, endpoint.labels)
+            )
+        return self.selected[key]
 
     def _side(self, direction: Direction, end: Endpoint, other: Endpoint, target: _Target) -> Side:
         isolating = self._isolating(end, direction)
-        openings: list[Opening] = []
-        misses: list[Miss] = []
-        for policy in isolating:
-            for rule in policy.rules[direction]:
-                found = tuple(rule.openings(other, policy.object.namespace))
-                if found and rule.is_for(target):
-                    openings += found
-                elif found:
-                    by_guess = other.labels is not None and all(one.is_by_address for one in found)
-                    misses.append(Miss(rule.place, rule.place / "ports", 2 if by_guess else 0))
-                elif rule.is_for(target):
-                    misses += rule.missing_peers(other, policy.object.namespace)
-        return Side(
-            direction,
-            tuple(policy.object for policy in isolating),
-            tuple(openings),
-            () if openings else tuple(misses),
+        rules = [(rule, policy.namespace) for policy in isolating for rule in policy.rules[direction]]
+        openings = [
+            opening
+            for rule, namespace in rules
+            if rule.is_for(target)
+            for opening in rule.openings(other, namespace)
+        ]
+        misses = (
+            [miss for rule, namespace in rules for miss in rule.misses(other, namespace, target)]
+            if not openings
+            else []
         )
+        return Side(direction, tuple(policy.object for policy in isolating), tuple(openings), tuple(misses))
 
 
 def named_ports(pod: PodView) -> tuple[ContainerPort, ...]:
@@ -320,6 +320,8 @@ class _Peer:
 
     place: Place
     block: Addresses | None
+    spaces: Json
+    pods: Json
 
     def admits(self, other: Endpoint, namespace: str) -> Addresses | None:
         """Return the addresses of ``other`` that are meant, None where it is not meant."""
@@ -327,18 +329,19 @@ class _Peer:
             return other.addresses & self.block or None
         return None if self.obstacles(other, namespace) else other.addresses
 
-    def obstacles(self, other: Endpoint, namespace: str) -> list[Place]:
+    def obstacles(self, other: Endpoint, namespace: str) -> list[str]:
         """Return the selectors that keep a policy of ``namespace`` from meaning ``other``."""
-        spaces, pods = self.place / "namespaceSelector", self.place / "podSelector"
-        if other.labels is None or (spaces.value is None and pods.value is None):
-            return [self.place]
+        if other.labels is None or (self.spaces is None and self.pods is None):
+            return ["podSelector"]
         found = []
-        if spaces.value is None and other.namespace != namespace:
-            found.append(spaces)
-        if spaces.value is not None and not selects(spaces, other.namespace_labels or {}):
-            found.append(spaces)
-        if pods.value is not None and not selects(pods, other.labels):
-            found.append(pods)
+        if self.spaces is None:
+            means_space = other.namespace == namespace
+        else:
+            means_space = selects(self.spaces, other.namespace_labels or {})
+        if not means_space:
+            found.append("namespaceSelector")
+        if self.pods is not None and not selects(self.pods, other.labels):
+            found.append("podSelector")
         return found
 
 
@@ -361,14 +364,23 @@ class _Rule:
             if addresses is not None:
                 yield Opening(self.place, peer.place, addresses)
 
-    def missing_peers(self, other: Endpoint, namespace: str) -> Iterator[Miss]:
+    def misses(self, other: Endpoint, namespace: str, target: _Target) -> Iterator[Miss]:
+        """Yield what keeps the rule from being an opening, where it is not one."""
+        found = tuple(self.openings(other, namespace))
+        if found and not self.is_for(target):
+            by_guess = other.labels is not None and all(one.is_by_address for one in found)
+            yield Miss(self.place, self.place / "ports", 2 if by_guess else 0)
+        elif not found and self.is_for(target):
+            yield from self._missing_peers(other, namespace)
+
+    def _missing_peers(self, other: Endpoint, namespace: str) -> Iterator[Miss]:
         """Yield what keeps a peer from meaning ``other``, of peers that mean things of its kind."""
         for peer in self.peers:
             if other.labels is None and peer.block is not None:
                 yield Miss(self.place, peer.place / "ipBlock", 1)
             elif other.labels is not None and peer.block is None:
                 obstacles = peer.obstacles(other, namespace)
-                yield Miss(self.place, obstacles[0], min(len(obstacles), 2))
+                yield Miss(self.place, peer.place / obstacles[0], min(len(obstacles), 2))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -376,6 +388,7 @@ class _Policy:
     """A NetworkPolicy; ``rules`` has the directions that it isolates in."""
 
     object: KubeObject
+    namespace: str
     selector: Json
     rules: Mapping[Direction, tuple[_Rule, ...]]
 
@@ -388,6 +401,7 @@ def _read_policy(item: KubeObject) -> _Policy:
     selector = (spec / "podSelector").value
     return _Policy(
         item,
+        item.namespace,
         {} if selector is None else selector,
         {
             direction: tuple(_read_rule(rule, key) for rule in (spec / section).each())
@@ -403,7 +417,10 @@ def _read_policy(item: KubeObject) -> _Policy:
 def _read_rule(place: Place, key: str) -> _Rule:
     return _Rule(
         place,
-        tuple(_Peer(peer, _read_block(peer)) for peer in (place / key).each()),
+        tuple(
+            _Peer(peer, _read_block(peer), (peer / "namespaceSelector").value, (peer / "podSelector").value)
+            for peer in (place / key).each()
+        ),
         tuple(
             _RulePort(
                 as_text((port / "protocol").value) or "TCP", (port / "port").value, (port / "endPort").value
