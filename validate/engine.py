@@ -19,6 +19,7 @@ from validate.errors import SourceError
 from validate.finding import OverlayReport, Report, Waived
 from validate.judge import Checked, in_order, judge_overlay, judge_repository, obstacle, waive
 from validate.kustomize.render import find_kustomize
+from validate.kustomize.unread import unread_files
 from validate.overlay import Overlay, Repository
 from validate.rules import RULES
 from validate.rules.invalid_waiver import InvalidWaiver
@@ -28,7 +29,7 @@ from validate.workers import Workers, cores
 
 if TYPE_CHECKING:
     import pathlib
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Generator, Iterable, Mapping, Sequence
 
     from validate.argocd.applications import SyncedPath
     from validate.cluster.facts import ClusterFacts
@@ -71,11 +72,14 @@ def check(
             own = [check_overlay(checkout.root, build, rules) for build in started]
             checked = sorted([*own, *workers], key=lambda one: one.report.name)
     unrenderable = {one.report.name: one.unrenderable for one in checked if one.unrenderable}
+    reads = {one.report.name: one.reads for one in checked if one.reads}
     repository = Repository(
         checkout.root,
         checkout.overlays,
         unrenderable,
         synced,
+        reads=reads,
+        unread=_unread(checkout, reads),
         waivers=read_waivers(checkout.root),
         rules=frozenset(rule.id for rule in RULES),
     )
@@ -91,6 +95,13 @@ def check(
         obstacles=(str(unreadable),) if new else (),
         notes=tuple(f"{name} has no kustomization.yaml and was not checked" for name in checkout.unfinished),
     )
+
+
+def _unread(checkout: Checkout, reads: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
+    """Return the manifests that are part of nothing, where what every overlay reads is known."""
+    if not reads.keys() >= set(checkout.overlays):
+        return ()
+    return unread_files(checkout.root, checkout.overlays, frozenset().union(*reads.values()))
 
 
 def _workers(jobs: int, overlays: int, *, busy: bool) -> int:
@@ -157,7 +168,7 @@ def read_overlay(root: pathlib.Path, build: Build) -> Overlay:
     """
     traced = trace_build(root, build)
     facts = _read_facts(root, build.overlay)
-    overlay = Overlay(build.overlay, traced.objects, facts, traced.entries, traced.reads)
+    overlay = Overlay(build.overlay, traced.objects, facts, traced.entries, traced.reads, traced.undone)
     # A fragment that cannot be read is the overlay's fault, not that of the first rule to ask for it.
     _ = overlay.config
     return overlay

@@ -35,11 +35,12 @@ _UNRENDERABLE = "unrenderable-overlay"
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What one overlay gave: its report, and what it tells repository rules."""
+    """What one overlay gave: its report, what it tells repository rules, and the files that it reads."""
 
     report: OverlayReport
     facts: Mapping[str, Fact] = field(default_factory=dict)
     unrenderable: SourceError | None = None
+    reads: frozenset[str] = frozenset()
 
 
 def in_order(rules: Iterable[type[Rule]]) -> tuple[type[Rule], ...]:
@@ -66,7 +67,7 @@ def judge_overlay(root: pathlib.Path, overlay: Overlay, rules: Iterable[type[Rul
             except Exception as error:  # noqa: BLE001 - as a breach of the contract below
                 docket.outcomes[rule.id] = _not_checked(rule, overlay.name, error)
     report = OverlayReport(overlay.name, len(overlay.objects), docket.outcomes, tuple(findings))
-    return Checked(report, facts, docket.unreadable)
+    return Checked(report, facts, docket.unreadable, overlay.reads)
 
 
 def judge_repository(

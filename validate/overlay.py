@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from validate.cluster.objects import ContainerView, KubeObject, PodView
     from validate.errors import SourceError
     from validate.kustomize.tree import Entry
+    from validate.kustomize.undone import Undone
     from validate.waivers import Waiver
 
 
@@ -41,6 +42,7 @@ class Overlay:
         facts: what ``cluster.yaml`` says of the cluster.
         entries: what its kustomizations ask for (patches, images ...), and whether it changed anything.
         reads: every file that the overlay reads, posix paths relative to the repository.
+        undone: what its patches write and Kustomize writes over.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Overlay:
     facts: ClusterFacts
     entries: tuple[Entry, ...] = ()
     reads: frozenset[str] = frozenset()
+    undone: tuple[Undone, ...] = ()
 
     def of_kind(self, *kinds: str) -> Iterator[KubeObject]:
         """Yield the objects of these kinds."""
@@ -107,6 +110,9 @@ class Repository:
         overlays: names of all overlays, checked in this run or not.
         unrenderable: per overlay that could not be rendered, why and where.
         synced: the paths that Argo CD applications of ``argocd/`` sync, None without that directory.
+        reads: the files that each overlay reads, of those that were checked and render.
+        unread: files among the manifests that no overlay and no other kustomization reads; none where
+            not every overlay was checked.
         waivers: what ``policies/waivers.yaml`` waives.
         idle_waivers: those of them that could have waived something in this run, and did not.
         rules: the ids of all rules, judged in this run or not.
@@ -117,6 +123,8 @@ class Repository:
     overlays: tuple[str, ...]
     unrenderable: Mapping[str, SourceError] = field(default_factory=dict)
     synced: tuple[SyncedPath, ...] | None = None
+    reads: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
     waivers: tuple[Waiver, ...] = ()
     idle_waivers: frozenset[Waiver] = frozenset()
     rules: frozenset[str] = frozenset()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from validate.kustomize.render import Build
+    from validate.kustomize.undone import Undone
 
 # The alphabet of Kubernetes' hashes, which Kustomize uses for the suffix of generated names.
 _HASH = re.compile(r"-[bcdfghkmt2456789]{10}$")
@@ -30,11 +31,12 @@ _HASH = re.compile(r"-[bcdfghkmt2456789]{10}$")
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """What an overlay renders, what its kustomizations asked for, and the files that it reads."""
+    """What an overlay renders, what its kustomizations asked for (or wrote over), and what it reads."""
 
     objects: tuple[KubeObject, ...]
     entries: tuple[Entry, ...]
     reads: frozenset[str]
+    undone: tuple[Undone, ...] = ()
 
 
 def trace_build(root: pathlib.Path, build: Build) -> Traced:
@@ -65,7 +67,7 @@ def trace(tree: Tree, name: str, rendered: str) -> Traced:
             for former in item.names:
                 renamed.setdefault(former, []).append((_name(value), item))
     objects = tuple(KubeObject(value, _Writers(value, item, renamed, fallback)) for value, item in pairs)
-    return Traced(objects, tuple(tree.entries), frozenset(tree.reads))
+    return Traced(objects, tuple(tree.entries), frozenset(tree.reads), tuple(tree.undone))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

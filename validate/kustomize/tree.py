@@ -10,6 +10,7 @@ where both agree.
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
@@ -29,7 +30,7 @@ from validate.source import Field, compose, read_documents
 
 if TYPE_CHECKING:
     import pathlib
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 # The fields of a Kustomization (kustomize/api v0.21.1, types/kustomization.go).
 _LISTS = frozenset(
@@ -255,19 +256,23 @@ class _Directory:
             items = self.strategic_merge(items, entry, None, str(entry.value))
         for entry in self.fields.sequence("patches"):
             items = self.patch(items, entry)
-        patched = [(item, item.field) for item in items]
-        self.stamp(items)
-        for item, before in patched:
-            self.tree.undone += overwritten(before, item.field, arrived.get(id(item)))
+        with self.watching(items, arrived):
+            self.stamp(items)
         for entry in self.fields.sequence("patchesJson6902"):
             items = self.patch(items, entry)
-        patched = [(item, item.field) for item in items]
-        self.count_and_tag(items)
-        for item, before in patched:
-            self.tree.undone += overwritten(before, item.field, arrived.get(id(item)))
+        with self.watching(items, arrived):
+            self.count_and_tag(items)
         for entry in self.fields.sequence("replacements"):
             self.replace(items, entry)
         return [item for item in items if item.field.value]
+
+    @contextmanager
+    def watching(self, items: Sequence[Item], arrived: Mapping[int, Field]) -> Iterator[None]:
+        """Note what of the patches so far is written over meanwhile."""
+        patched = [(item, item.field) for item in items]
+        yield
+        for item, before in patched:
+            self.tree.undone += overwritten(before, item.field, arrived.get(id(item)))
 
     def stamp(self, items: list[Item]) -> None:
         namespace = self.fields.get("namespace")

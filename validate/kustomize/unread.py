@@ -1,0 +1,96 @@
+"""Manifests that are part of nothing: no overlay reads them, and no other kustomization does."""
+
+from __future__ import annotations
+
+import os
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from validate.errors import SourceError
+from validate.kustomize.files import FILE_NAMES, find_kustomization, join
+from validate.place import Writer
+from validate.source import read_documents
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Collection, Iterable, Iterator
+
+    from validate.source import Field
+
+_DIRECTORIES = ("base", "components", "policies")
+# What Kustomize makes objects and their content of. Everything else (pictures, prose, OWNERS) is for people.
+_SUFFIXES = frozenset(
+    ".yaml .yml .json .toml .env .properties .ini .cfg .conf .sh .py .crt .pem .tpl .tmpl".split()
+)
+# Read by validate and by Argo CD, not by Kustomize.
+_OTHERS = frozenset({"cluster.yaml", "waivers.yaml"})
+# For the chart of a JupyterHub: what its README asks people to give to it.
+_HELM_VALUES = "values"
+
+
+def unread_files(root: pathlib.Path, overlays: Iterable[str], reads: Collection[str]) -> tuple[str, ...]:
+    """Return the manifests that neither ``reads`` has nor any kustomization outside of it names.
+
+    A kustomization that nobody reads is one of them; its files are not, since they go with it.
+    ``overlays`` are directories of overlays, ``reads`` what they read; all paths are relative to
+    ``root``.
+    """
+    files = [file for top in (*_DIRECTORIES, *overlays) for file in _manifests(root, top)]
+    left = [file for file in files if file not in reads]
+    neutral = find_kustomization(root, ".")
+    elsewhere = [file for file in left if PurePosixPath(file).name in FILE_NAMES]
+    named = {
+        path
+        for kustomization in (*elsewhere, *([neutral] if neutral else ()))
+        for path in _named(root, kustomization)
+    }
+    return tuple(file for file in left if file not in named)
+
+
+def _manifests(root: pathlib.Path, directory: str) -> Iterator[str]:
+    """Yield the files below a directory that could be part of a manifest, by name."""
+    try:
+        entries = sorted(os.scandir(root / directory), key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in entries:
+        path = f"{directory}/{entry.name}"
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _manifests(root, path)
+        elif _is_manifest(entry.name):
+            yield path
+
+
+def _is_manifest(name: str) -> bool:
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122 - for each of thousands of names
+    if name in _OTHERS or _HELM_VALUES in stem.split(".") or stem.startswith(f"{_HELM_VALUES}-"):
+        return False
+    return suffix in _SUFFIXES or name in FILE_NAMES
+
+
+def _named(root: pathlib.Path, kustomization: str) -> Iterator[str]:
+    """Yield the paths that a kustomization may name: any text in it that leads somewhere."""
+    directory = os.path.dirname(kustomization)  # noqa: PTH120 - relative to the repository
+    try:
+        documents = read_documents(root, kustomization, Writer.SOURCE)
+    except SourceError:
+        return
+    for text in (text for document in documents for text in _texts(document)):
+        # A generator may give the key before the file: `config.yaml=production.yaml`.
+        path = join(directory, text.rpartition("=")[2])
+        if path.startswith(".."):
+            continue
+        below = find_kustomization(root, path)
+        yield below or path
+
+
+def _texts(field: Field) -> Iterator[str]:
+    if isinstance(field.value, str):
+        # A patch that is written in the kustomization is no path.
+        if "\n" not in field.value:
+            yield field.value
+    elif isinstance(field.value, dict | list):
+        for below in field.value.values() if isinstance(field.value, dict) else field.value:
+            yield from _texts(below)
