@@ -14,6 +14,7 @@ from validate.rules.rule import Severity
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from validate.edits import Edit
     from validate.waivers import Waiver
 
 CLEAN, FINDINGS, NOT_CHECKED = 0, 1, 2
@@ -49,7 +50,10 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One breach of one rule. ``overlay`` is empty where it concerns the repository as a whole."""
+    """One breach of one rule. ``overlay`` is empty where it concerns the repository as a whole.
+
+    ``edits`` do what ``fix`` says, where that is certain.
+    """
 
     overlay: str
     rule: str
@@ -59,6 +63,7 @@ class Finding:
     fix: str
     evidence: str = ""
     related: tuple[Location, ...] = ()
+    edits: tuple[Edit, ...] = field(default=(), hash=False)
 
     @property
     def page(self) -> str:

@@ -174,6 +174,7 @@ def _finding(root: pathlib.Path, overlay: str, rule: type[Rule], breach: Breach)
         fix=breach.fix,
         evidence=breach.evidence,
         related=tuple(locate(place, _source_line(root, place)) for place in breach.related),
+        edits=breach.edits,
     )
 
 

@@ -38,6 +38,8 @@ _SUBCLASS_OF = {
     "health_handler_class": "binderhub.health.HealthHandler",
     "launch_quota_class": "binderhub.quota.LaunchQuota",
 }
+# As near as one letter more, less or other in a word of six.
+_SLIP = 0.83
 _QUANTITY = r"[+-]?(\d+\.?\d*|\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?"
 
 
@@ -161,6 +163,20 @@ class TraitSchema:
         """Return the trait that ``trait`` may have been meant for: ``node_selector`` for ``nodeSelector``."""
         return _suggest(trait, self.traits(class_name))
 
+    def surely_meant_trait(self, class_name: str, trait: str) -> str | None:
+        """Return what :meth:`suggest_trait` does where nobody can doubt it, else None.
+
+        It differs in capitals, underscores and dashes alone, or by a slip, and is near to no other trait.
+        """
+        near = self.suggest_trait(class_name, trait)
+        if near is None or _squeezed(near) == _squeezed(trait):
+            return near
+        from difflib import get_close_matches  # noqa: PLC0415 - only where something is wrong
+
+        traits = {_squeezed(name): name for name in self.traits(class_name)}
+        slips = get_close_matches(_squeezed(trait), traits, 2, _SLIP)
+        return near if [traits[slip] for slip in slips] == [near] else None
+
     def classes_with(self, trait: str) -> tuple[str, ...]:
         """Return the classes that have the trait and define it themselves: where it may belong instead."""
         return tuple(
@@ -271,6 +287,10 @@ def _read_trait(name: str, entry: Mapping[str, Json]) -> Trait:
         # ``memory_limit`` is deprecated too, but in prose, for something outside the configuration.
         (class_name, trait) if class_name.isidentifier() and trait.isidentifier() else None,
     )
+
+
+def _squeezed(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
 
 
 def _suggest(name: str, known: Mapping[str, Trait] | tuple[str, ...]) -> str | None:

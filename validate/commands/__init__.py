@@ -13,6 +13,7 @@ COMMANDS = {
     "rules": "list the rules",
     "build-pod": "print the pod that BinderHub would create for a build",
     "schema": "print a JSON Schema: of config fragments, cluster.yaml or the JSON report",
+    "fix": "mend the findings that can be mended with certainty",
     "waive": "answer for a finding in policies/waivers.yaml",
 }
 

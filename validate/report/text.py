@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _WIDTH = 100
 _CONTEXT = 20
 _MOST_WRITERS = 4
+_BY_ITSELF = " (validate fix applies it)"
 # Writers that the file itself gives away.
 _PLAIN = {Writer.SOURCE, Writer.FACTS, Writer.RESOURCE}
 _SEVERITIES = {Severity.ERROR: Style.ERROR, Severity.WARNING: Style.WARNING}
@@ -69,7 +70,7 @@ def _finding(finding: Finding, view: View) -> Iterator[str]:
             for line in finding.evidence.splitlines()
         )
     yield ""
-    yield _labelled("fix:", finding.fix, view)
+    yield _labelled("fix:", finding.fix + _BY_ITSELF * bool(finding.edits), view)
     yield _labelled("see:", finding.page, view)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from validate.edits import write
 from validate.rules.rule import Breach, NotApplicable, OverlayRule
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class MountedApiToken(OverlayRule):
                     problem=f"{who} mounts an API token of the ServiceAccount {account}, beside the code of "
                     "strangers",
                     fix=_fix(place, account),
+                    edits=write(place, value=False) if place.path[-1] == _FIELD else (),
                 )
 
 

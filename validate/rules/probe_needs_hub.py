@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from validate.cluster.ports import PROBES
+from validate.edits import write
 from validate.rules.rule import Breach, OverlayRule
 from validate.rules.subjects import the_binder, the_config
 
@@ -55,6 +56,7 @@ class ProbeNeedsHub(OverlayRule):
                 problem=f"{probes}: {problem}",
                 fix=f"ask {base}versions in {path.origin.file}",
                 related=(*others, base_url) if base_url.exists else tuple(others),
+                edits=tuple(edit for place in (path, *others) for edit in write(place, f"{base}versions")),
             )
 
 

@@ -8,13 +8,14 @@ it. Rules are pure: they look at places and yield breaches; the engine adds ever
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from validate.edits import Edit
     from validate.overlay import Overlay, Repository
     from validate.place import Place, Spot
 
@@ -44,6 +45,7 @@ class Breach:
         fix: an imperative that names the file to edit.
         evidence: what proves it, over several lines where need be: a counter-example node.
         related: the other side of the seam, shown with its own line.
+        edits: what does the same as ``fix``, where it is certain; ``validate fix`` makes them.
     """
 
     at: Place | Spot
@@ -51,6 +53,7 @@ class Breach:
     fix: str
     evidence: str = ""
     related: tuple[Place | Spot, ...] = ()
+    edits: tuple[Edit, ...] = field(default=(), hash=False)
 
 
 class Rule(ABC):

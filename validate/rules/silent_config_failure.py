@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from validate.binderhub.config import DIRECTORY, RAISE_VARIABLE
+from validate.edits import put, write
 from validate.rules.rule import Breach, OverlayRule
 from validate.rules.subjects import the_binder
 
@@ -54,10 +55,13 @@ class SilentConfigFailure(OverlayRule):
             )
         if not config.raises_on_error:
             variable = container.env(RAISE_VARIABLE)
-            place = variable / "value" if variable is not None else container.place / "env"
+            env = container.place / "env"
+            place = variable / "value" if variable is not None else env
+            missing = put(env, {"name": RAISE_VARIABLE, "value": "1"})
             yield Breach(
                 at=place,
                 problem=f"{RAISE_VARIABLE} is not 1: after an error in its configuration "
                 "BinderHub runs with defaults",
                 fix=f'set it to "1" in {place.origin.file}',
+                edits=write(place, "1") if variable is not None and place.exists else missing,
             )

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from validate.cluster.hostpaths import on_the_node
+from validate.edits import write
 from validate.rules.rule import Breach, OverlayRule
-from validate.rules.subjects import the_docker_api, the_dockerd, the_mounted_socket
+from validate.rules.subjects import the_config, the_docker_api, the_dockerd, the_mounted_socket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from validate.edits import Edit
     from validate.overlay import Overlay
 
 
@@ -63,4 +65,13 @@ class SocketPathMismatch(OverlayRule):
             "every build waits for a socket that never comes",
             fix=f"set docker_host to {host.path} in {wanted.origin.file}",
             related=(socket.place, *host.places),
+            edits=_edits(overlay, wanted.text, host.path) if len(sockets) == 1 else (),
         )
+
+
+def _edits(overlay: Overlay, wanted: str, listened: str) -> tuple[Edit, ...]:
+    """Write the path where it is decided; none where part of it is known on the node alone."""
+    docker_host = the_config(overlay).trait("KubernetesBuildExecutor", "docker_host")
+    if "$(" in listened or (docker_host.exists and not docker_host.text.endswith(wanted)):
+        return ()
+    return write(docker_host, docker_host.text.removesuffix(wanted) + listened)

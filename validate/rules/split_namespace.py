@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from validate.binderhub.config import NAMESPACE_VARIABLE
+from validate.edits import put, remove
 from validate.rules.rule import Breach, OverlayRule
 from validate.rules.subjects import the_binder, the_config
 
@@ -11,7 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from validate.overlay import Overlay
+    from validate.place import Json
 
+_VARIABLE: dict[str, Json] = {
+    "name": NAMESPACE_VARIABLE,
+    "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}},
+}
 # Which trait moves which part of BinderHub.
 _TRAITS = {
     "builds": ("KubernetesBuildExecutor", "namespace"),
@@ -44,6 +51,7 @@ class SplitNamespace(OverlayRule):
                 at=env,
                 problem="BUILD_NAMESPACE is not set: BinderHub cleans up and counts in the namespace default",
                 fix=f"set it from the field metadata.namespace in {env.origin.file}",
+                edits=put(env, _VARIABLE),
             )
             return
         if len(set(config.namespaces)) == 1:
@@ -56,4 +64,5 @@ class SplitNamespace(OverlayRule):
             problem="BinderHub " + ", ".join(f"{what} in {namespace}" for what, namespace in where.items()),
             fix=f"remove the namespace from {place.origin.file}: BUILD_NAMESPACE moves all three",
             related=(config.build_namespace_env,),
+            edits=remove(place),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from validate.edits import write
 from validate.rules.rule import Breach, NotApplicable, OverlayRule
 from validate.rules.subjects import the_build_pod, the_config, the_docker_api
 
@@ -43,6 +44,7 @@ class StickyBuildWithoutLabel(OverlayRule):
                     "by which BinderHub looks for them: every build fails",
                     fix=f"add {key}: {value} to the pod labels in {labels.origin.file}",
                     related=(sticky,),
+                    edits=write(labels / key, value),
                 )
         namespace = the_build_pod(overlay).namespace
         if workload.object.namespace != namespace:

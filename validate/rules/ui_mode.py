@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from validate.edits import write
 from validate.rules.rule import Breach, OverlayRule
 from validate.rules.subjects import the_config
 
@@ -36,4 +37,5 @@ class UiMode(OverlayRule):
                 at=trait,
                 problem=f"enable_api_only_mode {how}: BinderHub refuses every request that only builds",
                 fix=f"set enable_api_only_mode to true in {trait.origin.file}",
+                edits=write(trait, value=True),
             )

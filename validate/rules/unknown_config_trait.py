@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 from validate.binderhub.sections import sections
 from validate.binderhub.traits import TraitSchema
+from validate.edits import rename
 from validate.rules.rule import Breach, OverlayRule
 from validate.rules.subjects import the_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from validate.binderhub.sections import Section
     from validate.binderhub.traits import TraitClass
     from validate.overlay import Overlay
-    from validate.place import Place
 
 
 class UnknownConfigTrait(OverlayRule):
@@ -38,15 +39,17 @@ class UnknownConfigTrait(OverlayRule):
             if known is None or known.open:
                 continue
             traits = schema.traits(known.name)
-            for name, place in section.traits:
+            for name, _ in section.traits:
                 if name not in traits:
-                    yield _breach(schema, known, name, place)
+                    yield _breach(schema, known, section, name)
 
 
-def _breach(schema: TraitSchema, known: TraitClass, name: str, place: Place) -> Breach:
+def _breach(schema: TraitSchema, known: TraitClass, section: Section, name: str) -> Breach:
+    place = section.place / name
     file = place.origin.file
     near = schema.suggest_trait(known.name, name)
     homes = schema.classes_with(name)
+    meant = None if name in known.traits or homes else schema.surely_meant_trait(known.name, name)
     if name in known.traits:
         fix = f"remove it from {file}: BinderHub sets it itself"
     elif homes:
@@ -60,4 +63,5 @@ def _breach(schema: TraitSchema, known: TraitClass, name: str, place: Place) -> 
         problem=f"{known.name} has no trait {name} that a configuration can set: "
         "BinderHub logs a warning and goes on without it",
         fix=fix,
+        edits=rename(place, meant) if meant and not (section.place / meant).exists else (),
     )
