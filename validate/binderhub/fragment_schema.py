@@ -129,7 +129,9 @@ def _trait(schema: TraitSchema, owner: TraitClass, trait: Trait) -> dict[str, An
         told |= {"deprecated": True, "deprecationMessage": trait.help}
     accepted = _type(trait.type)
     target = trait.successor or (owner.name, trait.name)
-    if target[0] in schema.classes["KubernetesBuildExecutor"].sections:
+    passed_on = target[0] in schema.classes["KubernetesBuildExecutor"].sections
+    # `resources` is the successor of `memory_request`, which is a size and no mapping.
+    if passed_on and trait.type.kind in {"Dict", "List"}:
         accepted |= _AT_API_SERVER.get(target[1], {})
     return told | accepted
 
