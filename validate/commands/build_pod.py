@@ -50,9 +50,13 @@ def run(options: argparse.Namespace) -> int:
     if found.object is None:
         raise CannotCheckError(f"BinderHub creates no build pod in {name} ({found.error}); validate {name}")
     sys.stdout.write(f"# The pod of a build in {name}; a real one has its own repository, ref and image.\n")
-    pod = _without_credentials(found.object.value)
-    sys.stdout.write(yaml.dump(pod, Dumper=_Dumper, sort_keys=False, width=110))
+    sys.stdout.write(as_yaml(_without_credentials(found.object.value)))
     return CLEAN
+
+
+def as_yaml(value: Json) -> str:
+    """Return ``value`` as YAML that PyYAML and kubectl read alike: strings stay strings."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def _without_credentials(value: Json) -> Json:

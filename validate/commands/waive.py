@@ -64,7 +64,9 @@ def run(options: argparse.Namespace) -> int:
     after = appended(text, entry)
     _refuse_second(checkout, entry)
     _refuse_idle(checkout, rule, entry)
-    write(checkout.root / FILE, after)
+    file = checkout.root / FILE
+    file.parent.mkdir(exist_ok=True)
+    write(file, after)
     sys.stdout.write(f"{FILE}:{len(after.splitlines()) - len(KEYS) + 1}: waived until {expires}\n")
     return CLEAN
 
