@@ -31,7 +31,7 @@ validate: $(runtime) $(kustomize) ## Prove that the overlays will work; OVERLAYS
 
 .PHONY: test
 test: $(dev) $(kustomize) ## Run the tests; TESTS=tests/cluster for some of them
-	@PATH="$(CURDIR)/.tools:$$PATH" $(python) -m pytest $(TESTS)
+	@PATH="$(CURDIR)/.tools:$$PATH" $(python) -m pytest --numprocesses auto $(TESTS)
 
 .PHONY: check
 check: $(dev) ## Check style, types and the direction of imports
