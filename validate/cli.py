@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 from validate.commands import COMMANDS, load
 from validate.commands.options import Output, check_parser, command_parser, open_named
 from validate.errors import CannotCheckError
-from validate.finding import NOT_CHECKED
-from validate.rules.rule import Severity
 
 if TYPE_CHECKING:
     import argparse
@@ -42,8 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = _do(words)
         sys.stdout.flush()
     except CannotCheckError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command line prints
-        return NOT_CHECKED
+        return _give_up(str(error))
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
@@ -51,14 +48,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _CLOSED_PIPE
     except OSError as error:
-        print(f"error: {error.filename} cannot be used ({error.strerror})", file=sys.stderr)  # noqa: T201
-        return NOT_CHECKED
+        return _give_up(f"{error.filename} cannot be used ({error.strerror})")
     except Exception as error:  # noqa: BLE001 - a traceback helps nobody who did not ask for it
         from validate.judge import obstacle  # noqa: PLC0415 - likely it is loaded
 
-        print(f"error: {obstacle('checking', '', error)}", file=sys.stderr)  # noqa: T201
-        return NOT_CHECKED
+        return _give_up(obstacle("checking", "", error))
     return status
+
+
+def _give_up(sentence: str) -> int:
+    # It imports the rules, and Kustomize has to be started before them.
+    from validate.finding import NOT_CHECKED  # noqa: PLC0415
+
+    print(f"error: {sentence}", file=sys.stderr)  # noqa: T201 - a command line prints
+    return NOT_CHECKED
 
 
 def _do(words: Sequence[str]) -> int:
@@ -68,7 +71,8 @@ def _do(words: Sequence[str]) -> int:
     if first == COMPLETE:
         from validate.commands import completion  # noqa: PLC0415 - a run pays for what it does alone
 
-        return completion.complete(words[1:])
+        completion.complete(words[1:])
+        return 0
     options = check_parser().parse_args(words)
     if options.explain:
         from validate.commands import rules  # noqa: PLC0415 - likewise
@@ -77,7 +81,8 @@ def _do(words: Sequence[str]) -> int:
     if options.print_completion:
         from validate.commands import completion  # noqa: PLC0415 - likewise
 
-        return completion.print_script(options.print_completion)
+        completion.print_script(options.print_completion)
+        return 0
     return _validate(options)
 
 
@@ -113,6 +118,7 @@ def _judge(
 ) -> Report:
     from validate import engine  # noqa: PLC0415 - see above
     from validate.commands.rules import chosen  # noqa: PLC0415 - likewise
+    from validate.rules.rule import Severity  # noqa: PLC0415 - likewise
 
     rules = chosen(options.rule)
     report = engine.check(checkout, overlays, rules=rules, processes=options.jobs, started=builds)
@@ -125,7 +131,6 @@ def _write(report: Report, outputs: Iterable[Output], *, verbose: bool) -> int:
     from validate.report.view import View  # noqa: PLC0415 - likewise
 
     coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    sentences = list(report.all_obstacles)
     status = report.exit_status
     for name, file in outputs:
         text = render(name, report, View(verbose=verbose, colour=coloured and file is None))
@@ -135,8 +140,7 @@ def _write(report: Report, outputs: Iterable[Output], *, verbose: bool) -> int:
         try:
             write(file, text)
         except CannotCheckError as error:
-            sentences.append(str(error))
-            status = NOT_CHECKED
-    for sentence in sentences:
-        print(f"error: {sentence}", file=sys.stderr)  # noqa: T201 - a command line prints
+            status = _give_up(str(error))
+    for sentence in report.all_obstacles:
+        status = _give_up(sentence)
     return status

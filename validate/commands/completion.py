@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from validate.commands import COMMANDS
 from validate.commands.options import check_parser, command_parser, open_named
 from validate.errors import CannotCheckError
-from validate.finding import CLEAN
 from validate.report import FORMATS
 
 if TYPE_CHECKING:
@@ -48,16 +47,14 @@ end
 SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 
 
-def print_script(shell: str) -> int:
+def print_script(shell: str) -> None:
     """Print what that shell evaluates to complete the words of ``validate``."""
     sys.stdout.write(SCRIPTS[shell])
-    return CLEAN
 
 
-def complete(words: Sequence[str]) -> int:
+def complete(words: Sequence[str]) -> None:
     """Print what may stand for the last of ``words``, which is begun or empty."""
     sys.stdout.write("".join(f"{word}\n" for word in candidates(words)))
-    return CLEAN
 
 
 def candidates(words: Sequence[str]) -> list[str]:
