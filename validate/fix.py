@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from validate.place import Origin
     from validate.source import Field
 
-# How often an edit may leave something without effect that goes with it, which leaves something ...
+# A patch goes that an edit leaves without effect, which may leave a patch of a base without effect ...
 _ROUNDS = 4
 _DEAD = "dead-patch"
 _NEUTRAL = "."
@@ -187,20 +187,17 @@ class _Work:
         return text
 
     def attempt(self, texts: _Texts, before: Report, batch: Sequence[Fix]) -> _Attempt | str:
-        """Make the fixes and what follows from them; return why not where they do not hold together."""
+        """Make the fixes, and drop patches that say nothing then; return why not where that is wrong."""
         try:
             texts, made, left = self.edited(texts, batch)
             if not made:
                 return left[0][1] if len(batch) == 1 else "none of them can be made"
             report = self.check(texts)
             for _ in range(_ROUNDS):
-                caused = list(_caused(before, report))
-                texts, more, _ = self.edited(texts, _fixes(caused))
-                dead = {one.at.origin for one in caused if one.rule == _DEAD}
-                if not more and not dead:
+                dead = {one.at.origin for one in _caused(before, report) if one.rule == _DEAD}
+                if not dead:
                     break
-                made += more
-                texts = texts if more else self.without(texts, dead)
+                texts = self.without(texts, dead)
                 report = self.check(texts)
         except EditError as error:
             return str(error)

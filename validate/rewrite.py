@@ -339,9 +339,11 @@ def _scalar(value: Scalar, style: str | None = None) -> str:
 
 
 def _is_plain(value: str) -> bool:
-    """Whether it reads as that string without quotes, inside braces as well."""
+    """Whether it reads as that string without quotes, in braces and out of them."""
+    if not value or value != value.strip():
+        return False
     try:
-        return value == value.strip() != "" and list(load_rendered(f"{{k: {value}}}")) == [{"k": value}]
+        return all(list(load_rendered(text % value)) == [{"k": value}] for text in ("{k: %s}", "k: %s"))
     except yaml.YAMLError:
         return False
 
