@@ -216,13 +216,17 @@ CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\n"
         ),
         (
             {"kustomization.yaml": "resources: [a]\n", "a/kustomization.yaml": "resources:\n  - ..\n"},
-            ("a/kustomization.yaml:2: closes a loop of kustomizations "
-            "(kustomization.yaml -> a/kustomization.yaml -> kustomization.yaml); remove one reference"),
+            (
+                "a/kustomization.yaml:2: closes a loop of kustomizations "
+                "(kustomization.yaml -> a/kustomization.yaml -> kustomization.yaml); remove one reference"
+            ),
         ),
         (
             {"kustomization.yaml": "resources: [one.yaml]\nnamespase: x\n", "one.yaml": CONFIG_MAP},
-            ("kustomization.yaml:2: has the field 'namespase', which kustomizations do not have; "
-            "did you mean namespace?"),
+            (
+                "kustomization.yaml:2: has the field 'namespase', which kustomizations do not have; "
+                "did you mean namespace?"
+            ),
         ),
         (
             {"kustomization.yaml": "resources: [one.yaml]\nlabels: {a: b}\n", "one.yaml": CONFIG_MAP},
@@ -262,8 +266,10 @@ CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\n"
         ),
         (
             {"kustomization.yaml": "configMapGenerator:\n  - {name: a, behavior: merge, literals: [a=b]}\n"},
-            ("kustomization.yaml:2: has behavior: merge for ConfigMap a, which nothing above it makes; "
-            "correct the name or create it"),
+            (
+                "kustomization.yaml:2: has behavior: merge for ConfigMap a, which nothing above it makes; "
+                "correct the name or create it"
+            ),
         ),
         (
             {"kustomization.yaml": "configMapGenerator:\n  - name: a\n    files:\n      - gone.txt\n"},
