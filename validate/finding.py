@@ -199,4 +199,6 @@ def _may_hold_credential(spot: Spot) -> bool:
     """Whether the place is in a Secret's data, in a Docker configuration, or a credential of BinderHub's."""
     in_secret = spot.title.startswith("Secret ") and spot.path[:1] in (("data",), ("stringData",))
     in_docker = "auths" in spot.path or (isinstance(spot.value, str) and "auths" in spot.value)
-    return in_secret or in_docker or is_credential(spot.path, spot.value)
+    # Of a file as a whole nobody knows what its first line holds; that of a manifest is its kind.
+    unknown = spot.title == spot.origin.file and not spot.origin.file.endswith((".yaml", ".yml"))
+    return in_secret or in_docker or unknown or is_credential(spot.path, spot.value)

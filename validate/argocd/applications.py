@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 from validate.argocd.generators import parameters_of
 from validate.argocd.templates import Language, TemplateError
 from validate.errors import SourceError
-from validate.place import Json, Writer, lookup
+from validate.place import Json, Place, Writer, lookup
 from validate.source import SourceDocument, read_documents
 
 if TYPE_CHECKING:
     import pathlib
     from collections.abc import Iterator
 
-    from validate.place import Path, Place
+    from validate.place import Path
 
-_GENERATE_PATHS = "argocd.argoproj.io/manifest-generate-paths"
+GENERATE_PATHS = "argocd.argoproj.io/manifest-generate-paths"
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml")
 
 
@@ -45,6 +45,17 @@ class SyncedPath:
     namespace: str
     generate_paths: tuple[str, ...]
     spec: Json
+
+    @property
+    def source(self) -> Place:
+        """The place of the source that ``path`` is a part of."""
+        return Place.root(self.place.document).at(*self.place.path[:-1])
+
+    @property
+    def written(self) -> Place:
+        """The place of the Application, or of the template that makes it."""
+        above = self.place.path[::-1].index("spec") + 1
+        return Place.root(self.place.document).at(*self.place.path[:-above])
 
 
 def read_applications(root: pathlib.Path, directory: str = "argocd") -> tuple[SyncedPath, ...]:
@@ -140,7 +151,7 @@ def _sources(application: Json, written: Place) -> Iterator[SyncedPath]:
 
 def _generate_paths(application: Json, path: str) -> tuple[str, ...]:
     """Return the annotation's paths: relative to the source, from the root with a slash in front."""
-    written = _text(application, "metadata", "annotations", _GENERATE_PATHS)
+    written = _text(application, "metadata", "annotations", GENERATE_PATHS)
     return tuple(
         normpath(item.lstrip("/") or ".") if item.startswith("/") else normpath(join(path, item))
         for item in written.split(";")

@@ -46,6 +46,11 @@ _OTHERS = frozenset(
         "generatorOptions helmGlobals openapi sortOptions"
     ).split()
 )
+# Kustomize does more with these than is done here, and most of them name further files.
+_UNFOLLOWED = (
+    "helmCharts helmChartInflationGenerator generators transformers validators vars configurations "
+    "crds openapi"
+).split()
 _REMOTE = re.compile(r"://|^(git@|github\.com[/:])|\?(ref|version|timeout|submodules)=")
 
 
@@ -140,9 +145,7 @@ def read_tree(root: pathlib.Path, directory: str) -> Tree:
         for name in item.names
     }
     for item in items:
-        before = item.field
-        item.field = transformers.follow_service_accounts(before, accounts)
-        tree.undone += overwritten(before, item.field)
+        item.field = transformers.follow_service_accounts(item.field, accounts)
     tree.items = items
     return tree
 
@@ -184,7 +187,7 @@ class _Directory:
         for entry in self.fields.sequence("components"):
             directory = self.resolve(str(entry.value))
             items = _Directory(self.tree, directory, self.stack, entry.origin).accumulate(items)
-        for key in ("helmCharts", "generators", "transformers", "vars", "configurations", "crds"):
+        for key in _UNFOLLOWED:
             unknown = self.fields.get(key)
             if unknown is not None:
                 self.tree.opaque.append(unknown.origin)

@@ -1,8 +1,7 @@
 """What a patch writes and Kustomize then writes over.
 
 Kustomize runs ``patches`` before ``namespace``, ``namePrefix``, ``labels``, ``commonAnnotations``,
-``replicas`` and ``images``, those of the same file as well as those of the kustomizations around it,
-and makes the ServiceAccounts of bindings agree with their namespaces at the very end.
+``replicas`` and ``images``, those of the same file as well as those of the kustomizations around it.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class Undone:
     by: Origin
 
 
-def overwritten(before: Field, after: Field, arrived: Field | None = None) -> Iterator[Undone]:
+def overwritten(before: Field, after: Field, arrived: Field | None) -> Iterator[Undone]:
     """Yield what patches wrote in ``before`` and is another value in ``after``.
 
     ``arrived`` is the object as it came to the kustomization, before its own patches.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from validate.rules.application_override import ApplicationOverride
 from validate.rules.blocked_flow import BlockedFlow
 from validate.rules.buffered_stream import BufferedStream
 from validate.rules.build_pod_without_docker_api import BuildPodWithoutDockerApi
@@ -12,12 +13,14 @@ from validate.rules.dangling_reference import DanglingReference
 from validate.rules.dead_patch import DeadPatch
 from validate.rules.deprecated_config import DeprecatedConfig
 from validate.rules.divergent_image import DivergentImage
+from validate.rules.duplicate_owner import DuplicateOwner
 from validate.rules.excessive_role import ExcessiveRole
 from validate.rules.forbidden_build_pod import ForbiddenBuildPod
 from validate.rules.foreign_push_secret import ForeignPushSecret
 from validate.rules.idle_docker_api import IdleDockerApi
 from validate.rules.image_prefix_rewritten import ImagePrefixRewritten
 from validate.rules.index_pushing_engine import IndexPushingEngine
+from validate.rules.inexact_generate_paths import InexactGeneratePaths
 from validate.rules.insufficient_role import InsufficientRole
 from validate.rules.invalid_object import InvalidObject
 from validate.rules.invalid_waiver import InvalidWaiver
@@ -26,6 +29,7 @@ from validate.rules.missing_push_secret import MissingPushSecret
 from validate.rules.mounted_api_token import MountedApiToken
 from validate.rules.open_build_api import OpenBuildApi
 from validate.rules.open_metadata_endpoint import OpenMetadataEndpoint
+from validate.rules.orphan_file import OrphanFile
 from validate.rules.overlong_socket_path import OverlongSocketPath
 from validate.rules.port_mismatch import PortMismatch
 from validate.rules.privileged_container import PrivilegedContainer
@@ -43,6 +47,8 @@ from validate.rules.split_namespace import SplitNamespace
 from validate.rules.sticky_build_without_label import StickyBuildWithoutLabel
 from validate.rules.ui_mode import UiMode
 from validate.rules.unbounded_docker_api import UnboundedDockerApi
+from validate.rules.undone_patch import UndonePatch
+from validate.rules.unhashed_reference import UnhashedReference
 from validate.rules.unknown_config_class import UnknownConfigClass
 from validate.rules.unknown_config_trait import UnknownConfigTrait
 from validate.rules.unpinned_image import UnpinnedImage
@@ -52,8 +58,10 @@ from validate.rules.unreadable_registry import UnreadableRegistry
 from validate.rules.unready_hub_wiring import UnreadyHubWiring
 from validate.rules.unrenderable_overlay import UnrenderableOverlay
 from validate.rules.unrepaired_socket_directory import UnrepairedSocketDirectory
+from validate.rules.unsafe_prune import UnsafePrune
 from validate.rules.unschedulable_build_pod import UnschedulableBuildPod
 from validate.rules.unsynced_overlay import UnsyncedOverlay
+from validate.rules.wave_order import WaveOrder
 from validate.rules.wrong_config_type import WrongConfigType
 from validate.rules.wrong_push_secret_key import WrongPushSecretKey
 
@@ -116,6 +124,14 @@ RULES: tuple[type[Rule], ...] = (
     # Kustomize and GitOps.
     UnrenderableOverlay,
     DeadPatch,
+    OrphanFile,
+    UndonePatch,
+    UnhashedReference,
+    DuplicateOwner,
     UnsyncedOverlay,
+    InexactGeneratePaths,
+    ApplicationOverride,
+    UnsafePrune,
+    WaveOrder,
     InvalidWaiver,
 )

@@ -12,9 +12,10 @@ from validate.rules.rule import NotApplicable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from validate.argocd.applications import SyncedPath
     from validate.binderhub.config import BinderHubConfig
     from validate.cluster.objects import KubeObject
-    from validate.overlay import Overlay, Workload
+    from validate.overlay import Overlay, Repository, Workload
     from validate.place import Place
 
 
@@ -93,3 +94,11 @@ def the_network(overlay: Overlay) -> Network:
     for policy in other_policies(overlay.objects):
         raise NotApplicable(f"{policy.title} may allow or deny more than network policies say")
     return Network.of(overlay.objects, overlay.facts.namespaces)
+
+
+def the_applications(repository: Repository) -> tuple[SyncedPath, ...]:
+    """Return what Argo CD syncs from the repository that overlays are synced from; all, where none is."""
+    if repository.synced is None:
+        raise NotApplicable("no applications are known: there is no argocd/, or it cannot be read")
+    ours = {one.repository for one in repository.synced if one.path in repository.overlays}
+    return tuple(one for one in repository.synced if not ours or one.repository in ours)

@@ -6,7 +6,8 @@ from posixpath import dirname
 from typing import TYPE_CHECKING
 
 from validate.place import Origin, Spot, Writer
-from validate.rules.rule import Breach, NotApplicable, RepositoryRule
+from validate.rules.rule import Breach, RepositoryRule
+from validate.rules.subjects import the_applications
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,24 +38,16 @@ class UnsyncedOverlay(RepositoryRule[str]):
 
     def check(self, repository: Repository, facts: Mapping[str, str]) -> Iterator[tuple[str, Breach]]:
         """Compare the overlays with the paths that applications sync."""
-        if repository.synced is None:
-            raise NotApplicable("no applications are known: there is no argocd/, or it cannot be read")
-        synced = {one.path for one in repository.synced}
+        applications = the_applications(repository)
+        synced = {one.path for one in repository.synced or ()}
         for overlay, file in facts.items():
             if overlay != _NEUTRAL and overlay not in synced:
-                yield overlay, _unsynced(overlay, file, repository.synced)
-        for application in _of_this_repository(repository):
+                yield overlay, _unsynced(overlay, file, repository.synced or ())
+        for application in applications:
             if application.path not in (*repository.overlays, _NEUTRAL) and not _holds(
                 application, repository
             ):
                 yield "", _astray(application, repository.overlays)
-
-
-def _of_this_repository(repository: Repository) -> Iterator[SyncedPath]:
-    """Yield the applications of the repository that overlays are synced from; of all, where none is."""
-    synced = repository.synced or ()
-    ours = {one.repository for one in synced if one.path in repository.overlays}
-    return (one for one in synced if not ours or one.repository in ours)
 
 
 def _holds(application: SyncedPath, repository: Repository) -> bool:

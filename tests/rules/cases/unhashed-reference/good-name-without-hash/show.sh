@@ -1,0 +1,2 @@
+#!/bin/sh
+kubectl get configmap build-settings -o yaml
