@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -44,7 +45,10 @@ UNCERTAIN = [
     "unknown-config-trait/bad-trait-of-another-class",
     "unknown-config-trait/bad-trait-that-only-code-sets",
 ]
-GOOD = "ui-mode/good-set"
+
+
+EXACT_PATHS = "inexact-generate-paths"
+DOCUMENTED = Path(__file__).parent.parent / "docs" / "reference" / "command-line.md"
 
 
 @pytest.fixture
@@ -338,3 +342,60 @@ def test_a_rule_that_does_not_exist_is_refused(tree, fix):
     status, out, err = fix(tree(), "--rule", "ui-mod")
     assert (status, out) == (NOT_CHECKED, "")
     assert "did you mean ui-mode?" in err
+
+
+@pytest.mark.parametrize(
+    ("case", "file", "before", "after"),
+    [
+        (
+            "bad-all-components",
+            "overlays/kind/cluster.yaml",
+            "  - /components\n",
+            "  - /components/ingress\n",
+        ),
+        ("bad-directory-that-is-gone", "overlays/kind/cluster.yaml", "  - /policies\n", ""),
+        (
+            "bad-component-that-is-not-listed",
+            "overlays/kind/cluster.yaml",
+            "  - /base\n",
+            "  - /base\n  - /components/ingress\n",
+        ),
+        ("bad-annotation-of-an-application", "argocd/binderhub.yaml", ".;../base", ".;/base"),
+    ],
+)
+def test_paths_to_generate_from_become_exact_and_what_was_right_stays(
+    case, file, before, after, fix, tmp_path
+):
+    root = tmp_path / "repository"
+    shutil.copytree(RULES / "cases" / EXACT_PATHS / case, root)
+    start = contents(root)
+    assert fix(root)[::2] == (CLEAN, "")
+    assert contents(root) == {**start, file: start[file].decode().replace(before, after).encode()}
+
+
+@pytest.mark.parametrize(
+    ("written", "mended"),
+    [
+        ("[., ../../base]  # why", "[., ../../base, /components/ingress]  # why"),
+        ("[., ../../base, /policies]", "[., ../../base, /components/ingress]"),
+        ("[., '/policies']", "[., '/base', /components/ingress]"),
+        (
+            "# all wrong\n  - /policies  # why\n  - /other",
+            "# all wrong\n  - .  # why\n  - /base\n  - /components/ingress",
+        ),
+    ],
+)
+def test_a_list_of_paths_becomes_exact_however_it_is_written(written, mended, fix, tmp_path):
+    root = tmp_path / "repository"
+    shutil.copytree(RULES / "cases" / EXACT_PATHS / "good-directories-that-the-overlays-read", root)
+    file = root / "overlays" / "kind" / "cluster.yaml"
+    first, listed, _ = file.read_text(encoding="utf-8").partition("generatePaths:")
+    file.write_text(f"{first}{listed} {written}\n", encoding="utf-8")
+    assert fix(root)[::2] == (CLEAN, "")
+    assert file.read_text(encoding="utf-8") == f"{first}{listed} {mended}\n"
+
+
+def test_the_documentation_lists_the_rules_that_are_mended_here():
+    section = DOCUMENTED.read_text(encoding="utf-8").partition("### validate fix")[2].partition("\n##")[0]
+    listed = re.findall(r"^\| `([a-z]+-[a-z-]+)` \|", section, re.MULTILINE)
+    assert sorted(listed) == sorted({*(case.partition("/")[0] for case in MENDED + IN_THE_BASE), EXACT_PATHS})

@@ -108,6 +108,8 @@ def test_an_entry_is_added_at_the_end_of_its_mapping(before, edit, after):
             'env: [{name: A}, {name: MODE, value: "1"}]\n',
         ),
         ("env: [{name: MODE}]\n", Put(at(1, 6), "env", VARIABLE), 'env: [{name: MODE, value: "1"}]\n'),
+        ("l:\n  - a  # why\n", Put(at(1, 1), "l", "/b"), "l:\n  - a  # why\n  - /b\n"),
+        ("l: [a]\n", Put(at(1, 4), "l", "."), "l: [a, .]\n"),
         ("env: []\n", Put(at(1, 6), "env", VARIABLE), 'env: [{name: MODE, value: "1"}]\n'),
     ],
 )

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, TypeAlias
 from validate.place import Origin, Place, Writer
 
 if TYPE_CHECKING:
-    from validate.place import Json, Key, Path, Scalar
+    from collections.abc import Mapping, Sequence
+
+    from validate.place import Json, Key, Path, Scalar, Spot
 
 # What these wrote stands in the file as it is rendered: somebody can write beside it.
 _WRITTEN_OUT = frozenset({Writer.RESOURCE, Writer.STRATEGIC_MERGE, Writer.JSON_PATCH, Writer.FRAGMENT})
@@ -52,7 +54,7 @@ class Put:
 
     at: Origin
     key: str | None
-    item: dict[str, Json]
+    item: Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,23 @@ def rename(place: Place, name: str) -> tuple[Edit, ...]:
 def remove(place: Place) -> tuple[Edit, ...]:
     """Return the edits that remove what stands at ``place``, in each file that writes it."""
     return tuple(Remove(at, _name(place.path)) for at in place.writers) if place.exists else ()
+
+
+def relist(whole: Spot, entries: Mapping[str, Spot], wanted: Sequence[str]) -> tuple[Edit, ...]:
+    """Return the edits that make a list of texts one of ``wanted``, which keep what is right where it is.
+
+    ``entries`` are those it has, each under what it means. None where there is no list.
+    """
+    if not isinstance(whole.value, list):
+        return ()
+    key = _name(whole.path)
+    wrong = [entry for text, entry in entries.items() if text not in wanted and isinstance(entry.value, str)]
+    missing = [text for text in wanted if text not in entries]
+    replaced = [
+        Replace(entry.origin, str(entry.value), text) for entry, text in zip(wrong, missing, strict=False)
+    ]
+    removed = [Remove(entry.origin, None) for entry in wrong[len(missing) :]]
+    return (*replaced, *removed, *(Put(whole.origin, key, text) for text in missing[len(wrong) :]))
 
 
 def _name(path: Path) -> str | None:

@@ -233,10 +233,12 @@ def _put(source: _Source, edit: Put) -> str:
         return isinstance(spot.node, yaml.SequenceNode) and spot.name == edit.key
 
     spot = source.find(edit, f"the list {edit.key}" if edit.key else "a list", accepts)
-    name = edit.item.get("name")
+    name = edit.item.get("name") if isinstance(edit.item, dict) else None
     for one in _children(spot):
-        if isinstance(one.node, yaml.MappingNode) and name in (
-            below.node.value for below in _children(one) if below.name == "name"
+        if (
+            name is not None
+            and isinstance(one.node, yaml.MappingNode)
+            and name in (below.node.value for below in _children(one) if below.name == "name")
         ):
             start, column = one.node.start_mark.index, one.node.start_mark.column
             new = _flow(edit.item, as_json=False)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from validate.argocd.applications import GENERATE_PATHS
 from validate.argocd.refreshes import Refreshes
+from validate.edits import relist, write
 from validate.rules.rule import Breach, NotApplicable, RepositoryRule
 from validate.rules.subjects import the_applications
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from validate.argocd.applications import SyncedPath
+    from validate.edits import Edit
     from validate.overlay import Overlay, Repository
     from validate.place import Place, Spot
 
@@ -85,19 +87,25 @@ def _judge(application: SyncedPath, listed: _Listed, refreshes: Refreshes) -> Br
     exact = [_written(path, overlay) for path in refreshes.exact(overlay)]
     annotation = application.written.at("metadata", "annotations", GENERATE_PATHS)
     if _FACT not in annotation.text:
-        return _breach(annotation, problems, f"{GENERATE_PATHS}: {';'.join(exact)}")
+        joined = ";".join(exact)
+        return _breach(annotation, problems, f"{GENERATE_PATHS}: {joined}", write(annotation, joined))
     entries = dict(zip(paths, listed.entries, strict=False))
     at = next((entries[path] for path in (*idle, *wide) if path in entries), listed.whole)
-    return _breach(at, problems, "\n".join([f"{_FACT}:", *(f"  - {path}" for path in exact)]), annotation)
+    known = {_written(path, overlay): entry for path, entry in entries.items()}
+    listing = "\n".join([f"{_FACT}:", *(f"  - {path}" for path in exact)])
+    return _breach(at, problems, listing, relist(listed.whole, known, exact), annotation)
 
 
-def _breach(at: Place | Spot, problems: list[str], exact: str, *related: Place) -> Breach:
+def _breach(
+    at: Place | Spot, problems: list[str], exact: str, edits: tuple[Edit, ...], *related: Place
+) -> Breach:
     return Breach(
         at=at,
         problem="; ".join(problems),
         fix=f"write exactly these paths into {at.origin.file}",
         evidence=exact,
         related=related,
+        edits=edits,
     )
 
 
