@@ -41,6 +41,15 @@ def _kustomize() -> Iterator[None]:
     patch.undo()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_cache() -> Iterator[None]:
+    """Check everything in each test, and leave the cache of whoever runs the tests alone."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("VALIDATE_NO_CACHE", "1")
+    yield
+    patch.undo()
+
+
 @pytest.fixture
 def repository(tmp_path: Path) -> Callable[[Mapping[str, str | bytes]], Path]:
     """Return a function that writes a repository: ``overlays/kind`` with a ConfigMap, and more files."""

@@ -30,7 +30,8 @@ ROOT = Path(__file__).resolve().parent.parent
 OVERLAYS = ROOT / "overlays"
 KUSTOMIZE = ROOT / ".tools" / "kustomize"
 # A generated repository has no tools of its own.
-ENVIRONMENT = os.environ | {"KUSTOMIZE": str(KUSTOMIZE)}
+# What is measured is the work, not the memory of it.
+ENVIRONMENT = os.environ | {"KUSTOMIZE": str(KUSTOMIZE), "VALIDATE_NO_CACHE": "1"}
 SCHEMAS_OF = "1.34.0"
 SMALL, LARGE = 30, 300
 _SAMPLE_SECONDS = 0.02

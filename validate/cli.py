@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Sequence
 
+    from validate.cache import Cache
     from validate.discover import Checkout
     from validate.finding import Report
     from validate.kustomize.render import Build
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 # What the scripts of shells call: no command that somebody types, and no name of an overlay.
 COMPLETE = "--complete"
 _STARTED_EARLY = 2
+# In CI a cache comes from elsewhere, and what is proved there has to be proved there.
+_NO_CACHE = ("VALIDATE_NO_CACHE", "CI")
 _INTERRUPTED = 130
 _CLOSED_PIPE = 141
 
@@ -96,9 +99,11 @@ def _validate(options: argparse.Namespace) -> int:
         if word in COMMANDS and f"overlays/{word}" not in checkout.overlays:
             raise CannotCheckError(f"{word} is a command, and no overlay; write it first: validate {word}")
     overlays = select(checkout, options.overlays, Path.cwd())
+    cache = _open_cache(options, checkout)
+    changed = cache.changed(overlays) if cache else overlays
     # Half of a small run is Kustomize, and a third is imports: they go side by side.
-    with started(checkout.root, overlays[:_STARTED_EARLY]) as builds:
-        report = _judge(options, checkout, overlays, builds)
+    with started(checkout.root, changed[:_STARTED_EARLY]) as builds:
+        report = _judge(options, checkout, overlays, builds, cache)
     return _write(report, outputs, verbose=options.verbose)
 
 
@@ -113,15 +118,37 @@ def _distinct(outputs: Sequence[Output]) -> Sequence[Output]:
     return outputs
 
 
+def _open_cache(options: argparse.Namespace, checkout: Checkout) -> Cache | None:
+    """Return the cache, None where there shall be none or can be none."""
+    wanted = options.cache
+    if wanted is None:
+        wanted = not any(os.environ.get(name) for name in _NO_CACHE)
+    if not wanted:
+        return None
+    from validate.cache import UnusableCacheError, open_cache  # noqa: PLC0415 - commands need none
+
+    try:
+        return open_cache(checkout.root, options.rule)
+    except UnusableCacheError as error:
+        print(f"note: every overlay is checked anew: {error}", file=sys.stderr)  # noqa: T201 - a command line prints
+        return None
+
+
 def _judge(
-    options: argparse.Namespace, checkout: Checkout, overlays: Sequence[str], builds: Sequence[Build]
+    options: argparse.Namespace,
+    checkout: Checkout,
+    overlays: Sequence[str],
+    builds: Sequence[Build],
+    cache: Cache | None,
 ) -> Report:
     from validate import engine  # noqa: PLC0415 - see above
     from validate.commands.rules import chosen  # noqa: PLC0415 - likewise
     from validate.rules.rule import Severity  # noqa: PLC0415 - likewise
 
     rules = chosen(options.rule)
-    report = engine.check(checkout, overlays, rules=rules, processes=options.jobs, started=builds)
+    report = engine.check(
+        checkout, overlays, rules=rules, processes=options.jobs, started=builds, cache=cache
+    )
     return replace(report, fail_on=Severity(options.fail_on))
 
 

@@ -29,12 +29,13 @@ from validate.workers import Workers, cores
 
 if TYPE_CHECKING:
     import pathlib
-    from collections.abc import Generator, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
     from validate.argocd.applications import SyncedPath
+    from validate.cache import Cache
     from validate.cluster.facts import ClusterFacts
     from validate.discover import Checkout
-    from validate.kustomize.render import Build, Kustomize
+    from validate.kustomize.render import Build
     from validate.rules.rule import Rule
 
 _FACTS = "cluster.yaml"
@@ -45,32 +46,38 @@ _FEWEST_EACH = 2
 _AHEAD = 1
 
 
-def check(
+def check(  # noqa: PLR0913 - all but two are named, and have defaults
     checkout: Checkout,
     overlays: Sequence[str],
     *,
     rules: Sequence[type[Rule]] = RULES,
     processes: int | None = None,
     started: Sequence[Build] = (),
+    cache: Cache | None = None,
 ) -> Report:
     """Judge ``overlays`` by ``rules``, in at most that many processes (None: one for each core).
 
-    ``started`` are renderings of the first of them, begun before all this was imported; they are
-    judged in this process, the others in workers.
+    ``started`` are renderings of some of them, begun before all this was imported; they are judged in
+    this process, the others in workers. With a ``cache``, made for the same rules, what has not changed
+    since it was last judged is not judged again.
 
     Raises:
         CannotCheckError: nothing at all can be checked, as without Kustomize.
     """
     rules = in_order(rules)
-    rest = overlays[len(started) :]
+    known = cache.restore(overlays) if cache else {}
+    begun = {build.overlay for build in started}
+    rest = [name for name in overlays if name not in known and name not in begun]
     number = _workers(processes or cores(), len(rest), busy=bool(started))
     with TemporaryDirectory(prefix="validate-") as scratch:
-        kustomize = replace(find_kustomize(checkout.root), scratch=scratch)
-        task = partial(check_overlays, checkout.root, kustomize, rules)
-        with Workers(task, rest, number) as workers:
+        start = _start(checkout.root, scratch, rest)
+        judge = partial(_keep_checked, checkout.root, rules, cache)
+        with Workers(partial(check_overlays, start, judge), rest, number) as workers:
             synced, unreadable = _read_applications(checkout.root)
-            own = [check_overlay(checkout.root, build, rules) for build in started]
-            checked = sorted([*own, *workers], key=lambda one: one.report.name)
+            own = [judge(build) for build in started]
+            checked = sorted([*known.values(), *own, *workers], key=lambda one: one.report.name)
+    if cache and (begun or rest):
+        cache.prune()
     unrenderable = {one.report.name: one.unrenderable for one in checked if one.unrenderable}
     reads = {one.report.name: one.reads for one in checked if one.reads}
     repository = Repository(
@@ -132,18 +139,34 @@ def _settle(
     return [*reports, common], waived
 
 
+def _start(root: pathlib.Path, scratch: str, overlays: Sequence[str]) -> Callable[[str], Build]:
+    """Return what starts a rendering; for ``overlays``, Kustomize is asked for its version now."""
+    if overlays:
+        find_kustomize(root)
+    return lambda name: replace(find_kustomize(root), scratch=scratch).start(root, name)
+
+
+def _keep_checked(
+    root: pathlib.Path, rules: Iterable[type[Rule]], cache: Cache | None, build: Build
+) -> Checked:
+    checked = check_overlay(root, build, rules)
+    if cache:
+        cache.keep(checked)
+    return checked
+
+
 def check_overlays(
-    root: pathlib.Path, kustomize: Kustomize, rules: Sequence[type[Rule]], overlays: Sequence[str]
+    start: Callable[[str], Build], judge: Callable[[Build], Checked], overlays: Sequence[str]
 ) -> Generator[Checked, None, None]:
     """Yield what each overlay gives; Kustomize renders the next while one is judged."""
     under_way: deque[Build] = deque()
     try:
         for name in overlays:
-            under_way.append(kustomize.start(root, name))
+            under_way.append(start(name))
             if len(under_way) > _AHEAD:
-                yield check_overlay(root, under_way.popleft(), rules)
+                yield judge(under_way.popleft())
         while under_way:
-            yield check_overlay(root, under_way.popleft(), rules)
+            yield judge(under_way.popleft())
     finally:
         for build in under_way:
             build.cancel()
@@ -168,7 +191,9 @@ def read_overlay(root: pathlib.Path, build: Build) -> Overlay:
     """
     traced = trace_build(root, build)
     facts = _read_facts(root, build.overlay)
-    overlay = Overlay(build.overlay, traced.objects, facts, traced.entries, traced.reads, traced.undone)
+    overlay = Overlay(
+        build.overlay, traced.objects, facts, traced.entries, traced.reads, traced.undone, traced.complete
+    )
     # A fragment that cannot be read is the overlay's fault, not that of the first rule to ask for it.
     _ = overlay.config
     return overlay

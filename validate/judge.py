@@ -35,12 +35,16 @@ _UNRENDERABLE = "unrenderable-overlay"
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What one overlay gave: its report, what it tells repository rules, and the files that it reads."""
+    """What one overlay gave: its report, what it tells repository rules, and the files that it reads.
+
+    ``complete``: these files and its ``cluster.yaml`` decide all of it.
+    """
 
     report: OverlayReport
     facts: Mapping[str, Fact] = field(default_factory=dict)
     unrenderable: SourceError | None = None
     reads: frozenset[str] = frozenset()
+    complete: bool = False
 
 
 def in_order(rules: Iterable[type[Rule]]) -> tuple[type[Rule], ...]:
@@ -67,7 +71,7 @@ def judge_overlay(root: pathlib.Path, overlay: Overlay, rules: Iterable[type[Rul
             except Exception as error:  # noqa: BLE001 - as a breach of the contract below
                 docket.outcomes[rule.id] = _not_checked(rule, overlay.name, error)
     report = OverlayReport(overlay.name, len(overlay.objects), docket.outcomes, tuple(findings))
-    return Checked(report, facts, docket.unreadable, overlay.reads)
+    return Checked(report, facts, docket.unreadable, overlay.reads, overlay.complete)
 
 
 def judge_repository(

@@ -43,6 +43,7 @@ class Overlay:
         entries: what its kustomizations ask for (patches, images ...), and whether it changed anything.
         reads: every file that the overlay reads, posix paths relative to the repository.
         undone: what its patches write and Kustomize writes over.
+        complete: nothing but ``reads`` decides what it renders.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Overlay:
     entries: tuple[Entry, ...] = ()
     reads: frozenset[str] = frozenset()
     undone: tuple[Undone, ...] = ()
+    complete: bool = False
 
     def of_kind(self, *kinds: str) -> Iterator[KubeObject]:
         """Yield the objects of these kinds."""

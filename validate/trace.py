@@ -31,12 +31,16 @@ _HASH = re.compile(r"-[bcdfghkmt2456789]{10}$")
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """What an overlay renders, what its kustomizations asked for (or wrote over), and what it reads."""
+    """What an overlay renders, what its kustomizations asked for (or wrote over), and what it reads.
+
+    ``complete``: nothing but ``reads`` decides what it renders; a base that is fetched would.
+    """
 
     objects: tuple[KubeObject, ...]
     entries: tuple[Entry, ...]
     reads: frozenset[str]
     undone: tuple[Undone, ...] = ()
+    complete: bool = False
 
 
 def trace_build(root: pathlib.Path, build: Build) -> Traced:
@@ -67,7 +71,9 @@ def trace(tree: Tree, name: str, rendered: str) -> Traced:
             for former in item.names:
                 renamed.setdefault(former, []).append((_name(value), item))
     objects = tuple(KubeObject(value, _Writers(value, item, renamed, fallback)) for value, item in pairs)
-    return Traced(objects, tuple(tree.entries), frozenset(tree.reads), tuple(tree.undone))
+    return Traced(
+        objects, tuple(tree.entries), frozenset(tree.reads), tuple(tree.undone), complete=not tree.opaque
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -58,6 +58,11 @@ def check_parser() -> argparse.ArgumentParser:
         default="error",
         help="the least severity that is exit status 1; without, error",
     )
+    add(
+        "--cache",
+        action=argparse.BooleanOptionalAction,
+        help="take what unchanged overlays gave from the last run; without, where CI is not set",
+    )
     add("--verbose", action="store_true", help="say why rules were not applicable")
     add("--explain", metavar="RULE", help="print the page of a rule")
     add(

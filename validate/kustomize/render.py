@@ -138,8 +138,9 @@ def started(root: Path, overlays: Sequence[str]) -> Iterator[list[Build]]:
     builds: list[Build] = []
     with tempfile.TemporaryDirectory(prefix="validate-") as scratch:
         try:
-            kustomize = replace(find_kustomize(root), scratch=scratch)
-            builds += (kustomize.start(root, overlay) for overlay in overlays)
+            builds += (
+                replace(find_kustomize(root), scratch=scratch).start(root, overlay) for overlay in overlays
+            )
             yield builds
         finally:
             for build in builds:
@@ -151,15 +152,20 @@ def _schema() -> bytes:
     return resources.files(__package__).joinpath(_SCHEMA).read_bytes()
 
 
+def locate_kustomize(root: Path) -> str | None:
+    """Return the path of ``$KUSTOMIZE``, else of the one in ``.tools``, else of the one on the path."""
+    candidates = [os.environ.get("KUSTOMIZE"), str(root / ".tools" / "kustomize"), shutil.which("kustomize")]
+    return next((one for one in candidates if one and os.access(one, os.X_OK)), None)
+
+
 @cache
 def find_kustomize(root: Path) -> Kustomize:
-    """Return the kustomize to use: ``$KUSTOMIZE``, else the one in ``.tools``, else the one on the path.
+    """Return the kustomize to use, after asking it for its version.
 
     Raises:
         CannotCheckError: there is none, or not of version 5.8.
     """
-    candidates = [os.environ.get("KUSTOMIZE"), str(root / ".tools" / "kustomize"), shutil.which("kustomize")]
-    path = next((one for one in candidates if one and os.access(one, os.X_OK)), None)
+    path = locate_kustomize(root)
     way_out = f"run 'make validate', which installs {_PINNED} into .tools, or set KUSTOMIZE to one"
     if path is None:
         raise CannotCheckError(f"kustomize is not installed; {way_out}")
