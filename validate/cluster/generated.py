@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from validate.place import Spot, Writer
@@ -35,14 +36,21 @@ class Mention(NamedTuple):
     generated: Generated
 
 
+def stem(item: KubeObject) -> str:
+    """Return the name of an object without the hash that Kustomize appended."""
+    writers = item.writers(("metadata", "name"))
+    return (
+        _HASH.sub("", item.name)
+        if any(origin.writer is Writer.GENERATOR for origin in writers)
+        else item.name
+    )
+
+
 def generated(objects: Iterable[KubeObject]) -> Iterator[Generated]:
     """Yield the objects whose name ends in a hash of their content."""
     for item in objects:
-        stem = _HASH.sub("", item.name)
-        if item.kind in _KINDS and stem != item.name:
-            writers = item.writers(("metadata", "name"))
-            if any(origin.writer is Writer.GENERATOR for origin in writers):
-                yield Generated(item, stem)
+        if item.kind in _KINDS and _HASH.search(item.name) and stem(item) != item.name:
+            yield Generated(item, stem(item))
 
 
 def mentions(objects: Iterable[KubeObject], elsewhere: Iterable[str] = ()) -> Iterator[Mention]:
@@ -54,18 +62,13 @@ def mentions(objects: Iterable[KubeObject], elsewhere: Iterable[str] = ()) -> It
     together = tuple(objects)
     others = {name for item in together for name in (item.name, item.namespace, *item.labels.values())}
     others.update(elsewhere)
-    sought = [
-        (one, _pattern(one.item.kind, one.stem, one.item.namespace))
-        for one in generated(together)
-        if one.stem not in others
-    ]
-    if not sought:
-        return
-    for place in _texts(together):
+    sought = [one for one in generated(together) if one.stem not in others]
+    for place in _texts(together) if sought else ():
         # Most texts hold none of the names, and plain search is ten times as fast as the pattern.
-        here = [(one, pattern) for one, pattern in sought if one.stem in place.text]
+        here = [one for one in sought if one.stem in place.text]
         for number, line in enumerate(place.text.splitlines() if here else ()):
-            for one, pattern in here:
+            for one in here:
+                pattern = _pattern(one.item.kind, one.stem, one.item.namespace)
                 found = pattern.search(_COMMENT.sub("", line))
                 if found:
                     yield Mention(_line(place, number, found.start("name")), line.strip(), one)
@@ -81,6 +84,7 @@ def _texts(objects: Iterable[KubeObject]) -> Iterator[Place]:
             yield from (entry / "value" for entry in (container.place / "env").each())
 
 
+@cache
 def _pattern(kind: str, stem: str, namespace: str) -> re.Pattern[str]:
     """Return a pattern for a name that stands for an object, not in a path, a host or a longer name.
 

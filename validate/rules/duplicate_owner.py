@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from validate.cluster.scope import is_cluster_wide
 from validate.place import Origin, Spot
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from validate.argocd.applications import SyncedPath
     from validate.overlay import Overlay, Repository
+
+    # The applications that render one object, each with that object.
+    _Claims: TypeAlias = "list[tuple[SyncedPath, _Object]]"
 
 _FEWEST = 2
 _MOST = 5
@@ -75,37 +78,52 @@ class DuplicateOwner(RepositoryRule[tuple[_Object, ...]]):
                 namespace = application.namespace if item.namespace == "" else item.namespace
                 key = (cluster, item.group, item.kind, namespace, item.name)
                 owners[key].setdefault(application.application, (application, item))
-        shared: dict[tuple[str, ...], list[list[tuple[SyncedPath, _Object]]]] = defaultdict(list)
-        for found in owners.values():
-            if len(found) > 1:
-                shared[tuple(found)].append(list(found.values()))
-        for several in shared.values():
-            yield "", _breach(several)
+        for group in _together([list(found.values()) for found in owners.values() if len(found) > 1]):
+            yield "", _breach(group)
 
 
-def _breach(shared: Sequence[Sequence[tuple[SyncedPath, _Object]]]) -> Breach:
+def _together(shared: list[_Claims]) -> Iterator[list[_Claims]]:
+    """Yield what is shared by the same applications, or by some that share something else: one cause."""
+    groups: list[tuple[set[str], list[_Claims]]] = []
+    for claims in shared:
+        owners, members = {application.application for application, _ in claims}, [claims]
+        for group in [group for group in groups if group[0] & owners]:
+            groups.remove(group)
+            owners, members = group[0] | owners, [*group[1], *members]
+        groups.append((owners, members))
+    return (members for _, members in groups)
+
+
+def _breach(shared: Sequence[_Claims]) -> Breach:
     (first, item), (second, _), *_ = shared[0]
-    names = [_title(claims[0][1], first.namespace) for claims in shared]
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    evidence = [*names[:_MOST], *([f"... and {len(names) - _MOST} more"] if len(names) > _MOST else [])]
+    title = _title(item, first.namespace)
+    more = f" and {len(shared) - 1} more" if len(shared) > 1 else ""
     file = second.place.origin.file
     way_out = f"another namespace in the kustomization of {second.path}"
     if all(claims[0][1].namespace is None for claims in shared):
         way_out = f"a nameSuffix in the kustomization of {second.path}"
     if first.path == second.path:
         way_out = f"remove {second.application} from {file}"
-    title = _title(item, first.namespace)
     return Breach(
         at=second.place,
         problem=f"the applications {first.application} ({first.path}) and {second.application} "
         f"({second.path}) both bring {title}{more} to {second.destination}: each undoes what the other syncs",
         fix=f"give one of them another destination in {file}, or {way_out}",
-        evidence="\n".join(evidence) if len(names) > 1 else "",
+        evidence="\n".join(_listed(shared)) if more or len(shared[0]) > _FEWEST else "",
         related=(
             *([first.place] if first.place.origin != second.place.origin else []),
             Spot(title, ("metadata", "name"), item.name, True, (item.origin,)),  # noqa: FBT003 - Spot.exists
         ),
     )
+
+
+def _listed(shared: Sequence[_Claims]) -> Iterator[str]:
+    """Yield what is shared, and by whom."""
+    for claims in shared[:_MOST]:
+        application, item = claims[0]
+        yield f"{_title(item, application.namespace)}: {', '.join(owner.application for owner, _ in claims)}"
+    if len(shared) > _MOST:
+        yield f"... and {len(shared) - _MOST} more"
 
 
 def _title(item: _Object, namespace: str) -> str:

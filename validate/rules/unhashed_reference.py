@@ -35,12 +35,14 @@ class UnhashedReference(OverlayRule):
             raise NotApplicable("nothing here has a hash in its name")
         for mention in mentions(overlay.objects, (one.name for one in overlay.facts.provides)):
             item, stem = mention.generated
-            name = item.place.at("metadata", "name")
+            # As it is before the hash, which is another one in each overlay.
+            entry = item.place.at("metadata", "name").pin()
+            entry = entry._replace(title=f"{item.kind} {stem}", value=stem, writers=entry.writers[:1])
             yield Breach(
                 at=mention.at,
-                problem=f"this text names the {item.kind} {stem}, which is called {item.name}: Kustomize "
-                "rewrites references, not text, so nothing of that name exists",
-                fix=f"set disableNameSuffixHash for {stem} in {name.origin.file}, or correct "
+                problem=f"this text names the {item.kind} {stem}, whose name ends in a hash when it is "
+                "rendered: Kustomize rewrites references, not text, so nothing of that name exists",
+                fix=f"set disableNameSuffixHash for {stem} in {entry.origin.file}, or correct "
                 f"{mention.at.origin.file}",
-                related=(name,),
+                related=(entry,),
             )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from validate.argocd.syncs import is_hook, latest_wave, wave, wave_place
+from validate.cluster.generated import stem
 from validate.cluster.producers import producers
 from validate.cluster.references import references
 from validate.cluster.scope import is_cluster_wide
@@ -13,20 +14,23 @@ from validate.rules.rule import Breach, NotApplicable, OverlayRule, Severity
 from validate.rules.subjects import the_push_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from validate.cluster.objects import KubeObject
     from validate.overlay import Overlay, Workload
+
+    # Kind, name and namespace of an object, or of one that a controller makes of it.
+    _Name: TypeAlias = tuple[str, str, str]
 
 
 class WaveOrder(OverlayRule):
     """Argo CD syncs objects before what they need.
 
     Argo CD applies wave after wave, and waits until a wave is healthy before it begins the next one.
-    Inside of a wave it goes by kind. A workload whose ServiceAccount, rights, configuration or
-    credentials come in a later wave never becomes healthy, so that wave never begins: the first sync
-    hangs. Objects of a Namespace that comes later are refused. BinderHub in the wave of docker-api, or
-    before it, takes builds that no node can run yet.
+    Inside of a wave it goes by kind. A workload whose ServiceAccount, configuration or credentials come
+    in a later wave never becomes healthy, so that wave never begins: the first sync hangs. One whose
+    rights come later answers with errors until then. Objects of a Namespace that comes later are
+    refused. BinderHub in the wave of docker-api, or before it, takes builds that no node can run yet.
 
     The order is: the Namespace; rights, credentials and configuration; docker-api; BinderHub. Set
     `argocd.argoproj.io/sync-wave`, which is 0 where it is missing.
@@ -42,17 +46,23 @@ class WaveOrder(OverlayRule):
         if not workloads:
             raise NotApplicable("nothing here runs BinderHub or docker-api")
         yield from _homeless(objects)
+        makers = {name: item for item in objects for name in _made_by(item)}
+        daemons, binder = workloads[0].object, workloads[-1].object
         reported: set[KubeObject] = set()
         for workload in workloads:
-            mounted = _mounted(workload, objects)
-            for item in (*mounted, *_wanted(overlay, workload, objects)):
-                if item not in reported and wave(item) > latest_wave(item, workload.object):
-                    reported.add(item)
-                    yield _late(item, workload.object, waits=item in mounted)
-        if overlay.docker_api and overlay.binder:
-            daemons, binder = overlay.docker_api.object, overlay.binder.object
-            if wave(binder) <= wave(daemons) and len(workloads) > 1:
-                yield _early(binder, daemons)
+            mounted = list(_mounted(workload, makers))
+            needs = dict.fromkeys((*mounted, *_wanted(overlay, workload, makers)))
+            late = [item for item in needs if wave(item) > latest_wave(item, workload.object)]
+            new = [item for item in late if item not in reported]
+            if len(new) > 1:
+                # Then it is the workload that is out of order, and nothing else.
+                yield _early(workload.object, new, daemons)
+                return
+            for item in new:
+                yield _late(item, workload.object, waits=item in mounted)
+            reported.update(new)
+        if daemons is not binder and wave(binder) <= wave(daemons):
+            yield _unready(binder, daemons)
 
 
 def _homeless(objects: tuple[KubeObject, ...]) -> Iterator[Breach]:
@@ -71,46 +81,41 @@ def _homeless(objects: tuple[KubeObject, ...]) -> Iterator[Breach]:
             )
 
 
-def _mounted(workload: Workload, objects: tuple[KubeObject, ...]) -> list[KubeObject]:
-    """Return what the pods of a workload refer to: they do not start without it."""
-    named = {(one.kind, one.name) for one in references((workload.object,)) if not one.optional}
-    return [item for item in objects if _makes(item, named, workload.object.namespace)]
+def _made_by(item: KubeObject) -> Iterator[_Name]:
+    for one in producers((item,)):
+        if one.place is not None:
+            yield one.kind, one.name, one.namespace
 
 
-def _wanted(overlay: Overlay, workload: Workload, objects: tuple[KubeObject, ...]) -> Iterator[KubeObject]:
-    """Yield what a workload cannot work without: its rights and, for BinderHub, the Secret of build pods."""
-    account = (workload.pod.spec / "serviceAccountName").text or "default"
-    namespace = workload.object.namespace
-    pushes = set()
-    if workload is overlay.binder:
-        with suppress(NotApplicable):
-            pushes.add(("Secret", the_push_secret(overlay).text))
-    for item in objects:
-        if _makes(item, pushes, namespace) or _grants(item, account, namespace, objects):
+def _mounted(workload: Workload, makers: Mapping[_Name, KubeObject]) -> Iterator[KubeObject]:
+    """Yield what the pods of a workload refer to: they do not start without it."""
+    for one in references((workload.object,)):
+        item = makers.get((one.kind, one.name, one.namespace))
+        if item is not None and not one.optional:
             yield item
 
 
-def _makes(item: KubeObject, named: set[tuple[str, str]], namespace: str) -> bool:
-    return any((one.kind, one.name) in named and one.namespace == namespace for one in producers((item,)))
+def _wanted(overlay: Overlay, workload: Workload, makers: Mapping[_Name, KubeObject]) -> Iterator[KubeObject]:
+    """Yield what a workload cannot work without: its rights and, for BinderHub, the Secret of build pods."""
+    account = (workload.pod.spec / "serviceAccountName").text or "default"
+    namespace = workload.object.namespace
+    if workload is overlay.binder:
+        with suppress(NotApplicable):
+            secret = makers.get(("Secret", the_push_secret(overlay).text, namespace))
+            yield from (secret,) if secret else ()
+    for item in makers.values():
+        if _binds(item, account, namespace):
+            yield item
+            role = item.place / "roleRef"
+            for where in (item.namespace, ""):
+                bound = makers.get(((role / "kind").text, (role / "name").text, where))
+                yield from (bound,) if bound else ()
 
 
-def _grants(item: KubeObject, account: str, namespace: str, objects: tuple[KubeObject, ...]) -> bool:
-    """Whether it is a binding of the ServiceAccount, or a role that one of these binds."""
-    if item.kind in ("Role", "ClusterRole"):
-        return any(
-            (one.place / "roleRef" / "name").value == item.name
-            and (one.place / "roleRef" / "kind").value == item.kind
-            and one.namespace in ("", item.namespace or one.namespace)
-            for one in objects
-            if _grants_to(one, account, namespace)
-        )
-    return _grants_to(item, account, namespace)
-
-
-def _grants_to(binding: KubeObject, account: str, namespace: str) -> bool:
-    return binding.kind in ("RoleBinding", "ClusterRoleBinding") and any(
+def _binds(item: KubeObject, account: str, namespace: str) -> bool:
+    return item.kind in ("RoleBinding", "ClusterRoleBinding") and any(
         (subject / "name").value == account and (subject / "namespace").value in (namespace, None)
-        for subject in (binding.place / "subjects").each()
+        for subject in (item.place / "subjects").each()
     )
 
 
@@ -118,17 +123,33 @@ def _late(item: KubeObject, workload: KubeObject, *, waits: bool) -> Breach:
     outcome = (
         "its pods wait for it, and the first sync waits for them" if waits else "it runs without until then"
     )
+    # Without the hash, which is another one in each overlay.
+    title = f"{item.kind} {stem(item)}"
+    at = wave_place(item).pin()._replace(title=title)
     return Breach(
-        at=wave_place(item),
-        problem=f"{item.title} comes in wave {wave(item)}, and {workload.title}, which needs it, in wave "
+        at=at,
+        problem=f"{title} comes in wave {wave(item)}, and {workload.title}, which needs it, in wave "
         f"{wave(workload)}: {outcome}",
-        fix=f"give {item.title} a wave of {latest_wave(item, workload)} or less in "
-        f"{wave_place(item).origin.file}",
+        fix=f"give {title} a wave of {latest_wave(item, workload)} or less in {at.origin.file}",
         related=(wave_place(workload),),
     )
 
 
-def _early(binder: KubeObject, daemons: KubeObject) -> Breach:
+def _early(workload: KubeObject, late: Sequence[KubeObject], daemons: KubeObject) -> Breach:
+    # What has to be there in an earlier wave says so; the others may share the wave of the workload.
+    needed = max(wave(item) + wave(workload) - latest_wave(item, workload) for item in late)
+    if workload is not daemons:
+        needed = max(needed, wave(daemons) + 1)
+    return Breach(
+        at=wave_place(workload),
+        problem=f"{workload.title} comes in wave {wave(workload)}, before {len(late)} objects that it needs: "
+        "the first sync waits for pods that cannot start, or cannot work",
+        fix=f"give {workload.title} a wave of {needed} or more in {wave_place(workload).origin.file}",
+        evidence="\n".join(f"wave {wave(item)}: {item.kind} {stem(item)}" for item in late),
+    )
+
+
+def _unready(binder: KubeObject, daemons: KubeObject) -> Breach:
     return Breach(
         at=wave_place(binder),
         problem=f"BinderHub comes in wave {wave(binder)}, and docker-api in wave {wave(daemons)}: BinderHub "
