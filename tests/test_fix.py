@@ -176,6 +176,20 @@ OTHER = """\
 FLOW_ENV = "          env: [{name: DOCKER_CONFIG, value: /etc/binderhub/registry}%s]\n"
 FLOW_RAISE = ', {name: TRAITLETS_APPLICATION_RAISE_CONFIG_FILE_ERROR, value: "1"}'
 FLOW_NAMESPACE = ", {name: BUILD_NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}"
+PATCH = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: binderhub
+spec:
+  template:
+    spec:
+      containers:
+        - name: binderhub
+          env:
+            - name: HOME
+              value: /tmp
+"""
 PROBE = """\
           readinessProbe:
             httpGet:
@@ -252,6 +266,19 @@ def test_the_labels_that_sticky_builds_need_are_added(tree, fix):
     assert (status, err) == (CLEAN, "")
     first, app, component = DOCKER_LABELS.splitlines()
     assert "\n".join([f"{first}  # names it", app, component]) in (root / "base" / DAEMON_SET).read_text()
+
+
+def test_what_a_base_lacks_is_added_there_and_not_in_every_patch_of_it(tree, fix, tmp_path):
+    root = tree("", "ui-mode/bad-switched-off", changed=[(DEPLOYMENT, RAISE, "")])
+    overlay = root / "overlays" / "switched-off"
+    (overlay / "deployment.env.yaml").write_text(PATCH, encoding="utf-8")
+    with (overlay / "kustomization.yaml").open("a", encoding="utf-8") as file:
+        file.write("patches:\n  - path: deployment.env.yaml\n")
+    before = contents(root)
+    assert fix(root)[::2] == (CLEAN, "")
+    assert validated(root, tmp_path).findings == ()
+    changed = {name for name, content in contents(root).items() if before[name] != content}
+    assert changed == {f"base/{DEPLOYMENT}", "overlays/switched-off/config/50-case.yaml"}
 
 
 def test_a_dry_run_prints_what_git_would_apply_and_leaves_the_tree_untouched(tree, fix, tmp_path):

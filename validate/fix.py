@@ -101,11 +101,13 @@ def mend(
         texts: _Texts = {}
         made: list[Fix] = []
         left: dict[tuple[str, str, str, str], tuple[Fix, str]] = {}
-        while batch := [
-            fix
-            for fix in _fixes(_asked(report, overlays, rules))
-            if fix.identity not in left and fix not in made
-        ]:
+        while batch := _ready(
+            [
+                fix
+                for fix in _fixes(_asked(report, overlays, rules))
+                if fix.identity not in left and fix not in made
+            ]
+        ):
             attempt = work.attempt(texts, report, batch)
             while isinstance(attempt, str) and len(batch) > 1:
                 batch = batch[: len(batch) // 2]
@@ -304,6 +306,23 @@ def _fixes(findings: Iterable[Finding]) -> list[Fix]:
         else:
             found[known] = Fix((*found[known].findings, finding), finding.edits)
     return found
+
+
+def _ready(fixes: list[Fix]) -> list[Fix]:
+    """Return those that no other one may spare: what a base is mended of, its patches need not be."""
+
+    def files(fix: Fix) -> set[str]:
+        return {edit.at.file for edit in fix.edits}
+
+    def patched(fix: Fix) -> set[str]:
+        return {writer.file for one in fix.findings for writer in one.at.writers} - files(fix)
+
+    ready = [
+        fix
+        for fix in fixes
+        if not any(patched(fix) & files(other) for other in fixes if other.finding.rule == fix.finding.rule)
+    ]
+    return ready or fixes
 
 
 def _from_below(edits: Iterable[Edit]) -> list[Edit]:
