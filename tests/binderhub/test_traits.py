@@ -61,6 +61,22 @@ def test_a_misspelt_trait_is_suggested(class_name: str, written: str, meant: str
     assert SCHEMA.suggest_trait(class_name, written) == meant
 
 
+@pytest.mark.parametrize(
+    ("written", "sure"),
+    [
+        ("nodeSelector", "node_selector"),
+        ("node-selector", "node_selector"),
+        ("push_secert", "push_secret"),
+        # Near to memory_limit and to memory_request, and to nothing by a slip.
+        ("memory", None),
+        ("memory_limits_of_builds", None),
+        ("tolerations", None),
+    ],
+)
+def test_only_what_nobody_can_doubt_is_surely_meant(written: str, sure: str | None) -> None:
+    assert SCHEMA.surely_meant_trait(EXECUTOR, written) == sure
+
+
 def test_a_trait_that_no_configuration_can_set_is_not_offered() -> None:
     assert "image_name" in SCHEMA.classes[EXECUTOR].traits
     assert "image_name" not in SCHEMA.traits(EXECUTOR)
