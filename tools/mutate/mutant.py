@@ -1,0 +1,48 @@
+"""What a mutant is: one edit of the sources, typed, that somebody could have made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Kind(StrEnum):
+    """How an edit breaks something, in the words of ``docs/explanation/detection.md``."""
+
+    DROP = "drop"
+    RENAME = "rename"
+    RETARGET = "retarget"
+    LOOSEN = "loosen"
+    TIGHTEN = "tighten"
+    SWAP = "swap"
+    # An edit that changes nothing that matters, after which nothing may be found.
+    HARMLESS = "harmless"
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One edit.
+
+    Attributes:
+        kind: what it does.
+        file: where it does it.
+        path: of the value that it changes, as in :class:`tools.mutate.sources.Setting`.
+        line: of the value, 1-based.
+        change: what somebody would write about it: ``8585 -> 8586``.
+        changes: the new text of each file that it changes, None for a file that goes.
+    """
+
+    kind: Kind
+    file: str
+    path: str
+    line: int
+    change: str
+    changes: Mapping[str, str | None]
+
+    def __str__(self) -> str:
+        """Return one line for a list of mutants."""
+        return f"{self.kind} {self.file}:{self.line} {self.path}: {self.change}"
