@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("validate", deadline=None)
+settings.load_profile("validate")
 
 CONFIGMAP = """\
 apiVersion: v1
