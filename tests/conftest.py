@@ -12,8 +12,10 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-# How long an example takes says more about the machine than about the code.
-settings.register_profile("validate", deadline=None)
+# How long an example takes says more about the machine than about the code. Forty of each keep `make test`
+# near a minute; HYPOTHESIS_EXAMPLES asks for more.
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "40"))
+settings.register_profile("validate", deadline=None, max_examples=EXAMPLES)
 settings.load_profile("validate")
 
 CONFIGMAP = """\

@@ -233,7 +233,7 @@ def without(value, path):
     return without(value, above) if above else None
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     document=documents,
     other=scalars,

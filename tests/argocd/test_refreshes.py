@@ -32,7 +32,7 @@ def covers(path, file):
     return re.fullmatch(pattern, file) is not None
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(READS, st.lists(PATHS, max_size=4))
 def test_missed_idle_and_foreign_files_are_those_of_the_plain_rule(reads, paths):
     refreshes = Refreshes(reads)
@@ -46,7 +46,7 @@ def test_missed_idle_and_foreign_files_are_those_of_the_plain_rule(reads, paths)
             assert refreshes.foreign(overlay, path) == others
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(READS)
 def test_the_exact_list_misses_nothing_and_names_nothing_that_only_others_read(reads):
     refreshes = Refreshes(reads)

@@ -43,7 +43,7 @@ def of_all(drawn):
     return set().union(*map(members, drawn)) if drawn else set()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(blocks(), max_size=4), st.lists(blocks(), max_size=4))
 def test_addresses_are_sets(one, two):
     left, right = Addresses.of(*one), Addresses.of(*two)

@@ -237,7 +237,7 @@ def damaged(draw: st.DrawFn) -> Any:
     return whole
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=damaged())
 def test_the_schema_for_editors_accepts_just_what_is_read(tmp_path: pathlib.Path, value: Any) -> None:
     text = yaml.safe_dump(value)

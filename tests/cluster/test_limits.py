@@ -90,7 +90,7 @@ units |= {unit: Fraction(1000) ** power for power, unit in enumerate("kMGTPE", s
 units |= {f"{unit}i": Fraction(1024) ** power for power, unit in enumerate("KMGTPE", start=1)}
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(
     sign=st.sampled_from(["", "-", "+"]),
     whole=st.integers(0, 10**6),
@@ -105,7 +105,7 @@ def test_parsing_agrees_with_exact_fractions(sign: str, whole: int, places: str,
     assert parse_quantity(text).nano == (floor(capped) if sign == "-" else ceil(capped))
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 10**15), min_size=1, max_size=3))
 def test_a_sum_is_written_so_that_it_reads_the_same(amounts: list[int]) -> None:
     total = sum((Quantity(amount) for amount in amounts), Quantity(0))

@@ -541,7 +541,7 @@ NAMED_SPACES = {name: {**labels, "kubernetes.io/metadata.name": name} for name, 
 PORTS = [(80, "TCP"), (53, "TCP"), (53, "UDP"), (52, "TCP")]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(policies_drawn, ends, ends)
 def test_decisions_are_those_of_the_model(policies, source, destination):
     net = known(policies)
@@ -551,7 +551,7 @@ def test_decisions_are_those_of_the_model(policies, source, destination):
         assert decision.allowed == (not decision.denying)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(policies_drawn, pods)
 def test_what_is_reachable_is_what_the_model_allows_address_by_address(policies, source):
     net = known(policies)

@@ -248,7 +248,7 @@ def model_allows(rules: list[dict[str, Any]], call: tuple[str, str, str, str]) -
     return False
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(rules=RULES, call=CALLS)
 def test_a_call_is_allowed_exactly_where_the_model_of_the_authorizer_allows_it(
     rules: list[dict[str, Any]], call: tuple[str, str, str, str]

@@ -505,7 +505,7 @@ NAMES = st.sampled_from(["a", "b", "c"])
 KEYS = st.sampled_from(["k", "l"])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     held=st.lists(st.tuples(NAMES, st.lists(KEYS, unique=True)), unique_by=lambda entry: entry[0]),
     asked=st.lists(st.tuples(NAMES, KEYS, st.booleans()), max_size=4),

@@ -576,7 +576,7 @@ pods = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     spec=pods,
     node=st.sampled_from(LABEL_SETS),
@@ -592,7 +592,7 @@ def test_admits_agrees_with_a_naive_scheduler(
     assert (why_not(place(spec), Node(node, tuple(taints), name)) is None) is expected
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(inner=pods, outer=pods)
 def test_a_counter_example_is_found_where_brute_force_finds_one_and_is_as_small(
     inner: Spec, outer: Spec

@@ -292,7 +292,7 @@ def mutants(draw: st.DrawFn) -> dict[str, Any]:
     return value
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(value=mutants(), minor=st.sampled_from(REFEREED))
 def test_the_verdict_on_a_mutant_is_that_of_the_referee(value: dict[str, Any], minor: int) -> None:
     judge = referee(value["kind"].lower(), group_of(value), minor)

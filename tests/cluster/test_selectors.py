@@ -161,7 +161,7 @@ operators = st.sampled_from(
 OPPOSITE = {"In": "NotIn", "NotIn": "In", "Exists": "DoesNotExist", "DoesNotExist": "Exists"}
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(key=st.sampled_from("ab"), operation=operators, known=labels)
 def test_an_operator_and_its_opposite_divide_all_labels(
     key: str, operation: tuple[str, list[str]], known: dict[str, str]

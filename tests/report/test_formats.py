@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import validate
@@ -333,6 +333,7 @@ def test_a_comment_shows_as_many_findings_as_it_holds_and_says_how_many_it_does_
     assert markdown.LONGEST * 0.95 < len(shown) <= markdown.LONGEST
 
 
+@settings(max_examples=15)
 @given(
     findings=st.integers(0, 40),
     size=st.sampled_from([1, 500, 40_000]),
