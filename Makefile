@@ -3,6 +3,9 @@
 # The one that Argo CD renders with; validate refuses another.
 KUSTOMIZE_VERSION := v5.8.1
 KUBECONFORM_VERSION := v0.7.0
+# These two are compared with, and needed for nothing else.
+CHECKOV_VERSION := 3.3.13
+CONFTEST_VERSION := v0.69.0
 UV_VERSION := 0.13.9
 
 # Compiled modules are kept from run to run, whatever the environment says: without them each run compiles validate.
@@ -20,6 +23,8 @@ docs := .venv/docs.stamp
 # The version in the name: a new one is installed.
 kustomize := .tools/kustomize-$(KUSTOMIZE_VERSION)
 kubeconform := .tools/kubeconform-$(KUBECONFORM_VERSION)
+checkov := .tools/checkov-$(CHECKOV_VERSION)
+conftest := .tools/conftest-$(CONFTEST_VERSION)
 
 .PHONY: help
 help: ## Show this list
@@ -53,6 +58,10 @@ pages: $(runtime) ## Write the pages of the rules anew from their docstrings and
 bench: $(dev) $(kustomize) $(kubeconform) ## Measure validate against kustomize and kubeconform, and its growth; ARGS="--json FILE"
 	@$(python) tools/bench.py --kubeconform $(kubeconform) $(ARGS)
 
+.PHONY: compare
+compare: $(dev) $(kustomize) $(kubeconform) $(checkov)/installed.stamp $(conftest) ## Set validate beside other tools, and write docs/explanation/comparison.md
+	@$(python) -m tools.compare --kubeconform $(kubeconform) --checkov $(checkov)/bin/checkov --conftest $(conftest) $(ARGS)
+
 .PHONY: lock
 lock: $(runtime) ## Write requirements/ anew from pyproject.toml
 	@tools/lock $(UV_VERSION)
@@ -79,3 +88,11 @@ $(kustomize): tools/install-kustomize
 
 $(kubeconform):
 	@tools/go-install github.com/yannh/kubeconform/cmd/kubeconform@$(KUBECONFORM_VERSION) $@
+
+$(checkov)/installed.stamp: $(runtime)
+	@$(python) -m venv --clear $(checkov)
+	@$(checkov)/bin/python -m pip install --quiet --disable-pip-version-check --no-input checkov==$(CHECKOV_VERSION)
+	@touch $@
+
+$(conftest):
+	@tools/go-install github.com/open-policy-agent/conftest@$(CONFTEST_VERSION) $@

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.bench import Command, generate, inlined, medians, memory, peak_memory
+from tools.bench import Command, generate, generate_small, inlined, medians, memory, peak_memory
 from validate.kustomize.render import find_kustomize
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,6 +24,15 @@ def test_generated_overlays_render_and_no_two_alike(tmp_path: Path) -> None:
     assert rendered[0] != rendered[1]
     marks = ('example.org/copy: "0"', f'example.org/copy: "{overlays}"')
     assert rendered[0].replace(marks[0], "") == rendered[1].replace(marks[1], "")
+
+
+def test_a_small_overlay_has_nine_objects_and_no_two_are_alike(tmp_path: Path) -> None:
+    generate_small(tmp_path, 2)
+    kustomize = find_kustomize(ROOT)
+    first, second = (kustomize.build(tmp_path, f"overlays/small-00{number}") for number in range(2))
+    kinds = [line for line in first.splitlines() if line.startswith("kind: ")]
+    assert len(kinds) == 9
+    assert first != second
 
 
 def test_an_inlined_schema_means_the_same_but_for_prose_and_recursion() -> None:

@@ -35,6 +35,65 @@ ENVIRONMENT = os.environ | {"KUSTOMIZE": str(KUSTOMIZE), "VALIDATE_NO_CACHE": "1
 SCHEMAS_OF = "1.34.0"
 SMALL, LARGE = 30, 300
 _SAMPLE_SECONDS = 0.02
+# Deployment, Service, ServiceAccount, Role, RoleBinding, DaemonSet, two ConfigMaps and a Secret.
+_NINE = """\
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources:
+  - binderhub/deployment.yaml
+  - binderhub/service.yaml
+  - binderhub/serviceaccount.yaml
+  - binderhub/role.yaml
+  - binderhub/rolebinding.yaml
+  - docker-api/daemonset.yaml
+configMapGenerator:
+  - name: binderhub-loader
+    files: [binderhub/config/binderhub_config.py]
+  - name: binderhub-config
+    files: [binderhub/config/00-base.yaml, config/10-registry.yaml]
+secretGenerator:
+  - name: registry-credentials
+    files: [files/config.json]
+    options: {disableNameSuffixHash: true}
+patches:
+  - patch: |
+      apiVersion: apps/v1
+      kind: DaemonSet
+      metadata: {name: docker-api}
+      spec:
+        template:
+          spec:
+            serviceAccountName: null
+            containers:
+              - name: docker-api
+                args:
+                  - dockerd
+                  - --host=unix:///run/docker-api/docker-api.sock
+                  - --data-root=/var/lib/docker-api
+                volumeMounts:
+                  - {mountPath: /etc/docker-api, $patch: delete}
+            volumes:
+              - {name: config, $patch: delete}
+"""
+_OF_NINE = """\
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+namespace: binderhub
+resources: [../../base]
+patches:
+  - path: deployment.memory.yaml
+"""
+_PATCH = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: binderhub}}
+spec:
+  template:
+    spec:
+      containers:
+        - name: binderhub
+          resources: {{requests: {{memory: {memory}Mi}}}}
+"""
 
 
 @dataclass(frozen=True)
@@ -183,6 +242,22 @@ def generate(tree: Path, count: int) -> None:
             kustomization.write(f'commonAnnotations:\n  example.org/copy: "{number}"\n')
 
 
+def generate_small(tree: Path, count: int) -> None:
+    """Write a repository of ``count`` overlays of nine objects: a system that is whole, patched by each."""
+    shutil.copytree(ROOT / "base" / "binderhub", tree / "base" / "binderhub")
+    shutil.copytree(ROOT / "base" / "docker-api", tree / "base" / "docker-api")
+    shutil.copytree(ROOT / "base" / "registry" / "config", tree / "base" / "config")
+    shutil.copytree(ROOT / "components" / "credentials-generated" / "files", tree / "base" / "files")
+    (tree / "base" / "kustomization.yaml").write_text(_NINE, encoding="utf-8")
+    for number in range(count):
+        overlay = tree / "overlays" / f"small-{number:03}"
+        overlay.mkdir(parents=True)
+        patch = _PATCH.format(memory=256 + number)
+        (overlay / "deployment.memory.yaml").write_text(patch, encoding="utf-8")
+        (overlay / "kustomization.yaml").write_text(_OF_NINE, encoding="utf-8")
+        shutil.copy(OVERLAYS / "kind" / "cluster.yaml", overlay)
+
+
 def peak_memory(command: Command) -> float | None:
     """Return the most MB that the command and its children hold at a time, None without ``/proc``."""
     if not Path("/proc/self/smaps_rollup").exists():
@@ -244,6 +319,36 @@ def grow(rounds: int) -> Iterator[Figure]:
             yield Figure(f"memory at its peak, children included, {LARGE} overlays", peak, "MB", target=300)
 
 
+def grow_small(rounds: int) -> Iterator[Figure]:
+    """Yield validate on generated repositories of nine objects an overlay, and after one change."""
+    with tempfile.TemporaryDirectory() as directory:
+        trees = [Path(directory) / str(count) for count in (SMALL, LARGE)]
+        for tree, count in zip(trees, (SMALL, LARGE), strict=True):
+            generate_small(tree, count)
+        small, large = medians([validate(tree) for tree in trees], rounds)
+        yield Figure(f"{SMALL} overlays of 9 objects, cold", small.wall, "s", target=1.0)
+        changed = after_changes(trees[0], rounds)
+        yield Figure("the same, when one overlay has changed", changed, "s", target=0.25)
+        yield Figure(f"{LARGE} of them against {SMALL}", large.wall / small.wall, target=11)
+        peak = peak_memory(validate(trees[1]))
+        if peak is not None:
+            yield Figure(f"memory at its peak, {LARGE} of them", peak, "MB", target=500)
+
+
+def after_changes(tree: Path, rounds: int) -> float:
+    """Return the median seconds of a run with a cache after one overlay has changed."""
+    cache = f"XDG_CACHE_HOME={tree}/.cache"
+    words = ("env", cache, sys.executable, "-m", "validate", "--cache", "--root", str(tree))
+    command = Command(words, accepted=(0, 1))
+    patch = tree / "overlays" / "small-000" / "deployment.memory.yaml"
+    command.took()
+    seconds = []
+    for number in range(rounds):
+        patch.write_text(_PATCH.format(memory=1000 + number), encoding="utf-8")
+        seconds.append(command.took().wall)
+    return statistics.median(seconds)
+
+
 def main() -> None:
     """Measure, print one table, and write it as JSON where asked."""
     parser = argparse.ArgumentParser(description="measure validate; see 'make bench'")
@@ -254,7 +359,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     options = parser.parse_args()
 
-    figures = [*compare(options.kubeconform.resolve(), options.rounds), *grow(max(1, options.rounds // 3))]
+    few = max(1, options.rounds // 3)
+    figures = [*compare(options.kubeconform.resolve(), options.rounds), *grow(few), *grow_small(few)]
     print(f"medians on {os.cpu_count()} cores, schemas of Kubernetes {SCHEMAS_OF}:")
     print(*figures, sep="\n")
     if options.json:
