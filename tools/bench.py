@@ -243,7 +243,7 @@ def generate(tree: Path, count: int) -> None:
 
 
 def generate_small(tree: Path, count: int) -> None:
-    """Write a repository of ``count`` overlays of nine objects: a system that is whole, patched by each."""
+    """Write a repository of ``count`` overlays of nine objects; some rules find something in them all."""
     shutil.copytree(ROOT / "base" / "binderhub", tree / "base" / "binderhub")
     shutil.copytree(ROOT / "base" / "docker-api", tree / "base" / "docker-api")
     shutil.copytree(ROOT / "base" / "registry" / "config", tree / "base" / "config")
@@ -252,7 +252,7 @@ def generate_small(tree: Path, count: int) -> None:
     for number in range(count):
         overlay = tree / "overlays" / f"small-{number:03}"
         overlay.mkdir(parents=True)
-        patch = _PATCH.format(memory=256 + number)
+        patch = _PATCH.format(memory=300 + number)
         (overlay / "deployment.memory.yaml").write_text(patch, encoding="utf-8")
         (overlay / "kustomization.yaml").write_text(_OF_NINE, encoding="utf-8")
         shutil.copy(OVERLAYS / "kind" / "cluster.yaml", overlay)

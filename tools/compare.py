@@ -326,12 +326,14 @@ def compare(tools: Sequence[Tool], rounds: int) -> tuple[list[float], list[list[
     return [took.wall for took in times], rows, standing
 
 
-def page(
+def page(  # noqa: PLR0913 - the parts of the page
     tools: Sequence[Tool],
     times: Sequence[float],
     rows: Sequence[Sequence[str]],
     standing: Sequence[str],
     missing: str,
+    *,
+    rounds: int,
 ) -> str:
     """Return the page."""
     overlays = len(list((ROOT / "overlays").glob("*/kustomization.yaml")))
@@ -348,7 +350,8 @@ def page(
         f"The machine has {os.cpu_count()} cores ({platform.system()}, {platform.machine()}), and Python is",
         f"{platform.python_version()}. It did other work too: at the end, its load average was",
         f"{os.getloadavg()[0]:.1f}.",
-        "So the seconds are worth less than their order. They are medians of runs in turn.",
+        "So the seconds are worth less than their order. The tools took turns, after one run to warm up;",
+        f"each figure is the median, and the number of runs was {rounds}.",
         "",
         f"All but validate read what `kustomize build` ({kustomize}) renders, and their time includes it.",
         f"kubeconform has the strict schemas of Kubernetes {SCHEMAS_OF}{missing}.",
@@ -407,7 +410,7 @@ def main() -> None:
         )
         times, rows, standing = compare(tools, options.rounds)
     missing = f", and skips these kinds: {', '.join(kinds)}" if kinds else ""
-    PAGE.write_text(page(tools, times, rows, standing, missing), encoding="utf-8")
+    PAGE.write_text(page(tools, times, rows, standing, missing, rounds=options.rounds), encoding="utf-8")
     print(PAGE.relative_to(ROOT))
 
 
