@@ -77,7 +77,12 @@ _FRAGMENT_KEYS = re.compile(_IN_CONFIG + r"[A-Z]\w+(\.\w+)?$")
 _SORTS = (
     Sort("component", re.compile(r"app\.kubernetes\.io/component$")),
     Sort("name of a label's value", re.compile(r"(matchLabels|labels)\.component$")),
-    Sort("namespace", re.compile(r"(kubernetes\.io/metadata\.name|^overlays/\w+/kustomization\.yaml:namespace|destination\.namespace)$")),
+    Sort(
+        "namespace",
+        re.compile(
+            r"(kubernetes\.io/metadata\.name|^overlays/\w+/kustomization\.yaml:namespace|destination\.namespace)$"
+        ),
+    ),
     Sort("pool", re.compile(r"(nodegroup|agentpool|gke-nodepool)$")),
     Sort("port", re.compile(r"\.(port|containerPort|targetPort|nodePort)$")),
     Sort("ConfigMap", re.compile(r"(configMap\.name|paramRef\.name|configMapGenerator\[[^]]*\]\.name)$")),
@@ -310,10 +315,20 @@ def _renames(setting: Setting, where: str) -> Iterator[tuple[Kind, Setting, str,
         return
     if _FRAGMENT_KEYS.search(where):
         for wrong in (_camel(setting.key), setting.key[:-1], f"{setting.key}s"):
-            yield Kind.RENAME, setting, f"key {_change(setting.key, wrong)}", Rename(setting.at, setting.key, wrong)
+            yield (
+                Kind.RENAME,
+                setting,
+                f"key {_change(setting.key, wrong)}",
+                Rename(setting.at, setting.key, wrong),
+            )
     elif _KEYS.search(where) and isinstance(old, str):
         wrong = f"{setting.key}-2" if not setting.key.isupper() else f"{setting.key}_2"
-        yield Kind.RENAME, setting, f"key {_change(setting.key, wrong)}", Rename(setting.at, setting.key, wrong)
+        yield (
+            Kind.RENAME,
+            setting,
+            f"key {_change(setting.key, wrong)}",
+            Rename(setting.at, setting.key, wrong),
+        )
 
 
 def _camel(name: str) -> str:

@@ -13,7 +13,7 @@ import yaml
 
 from tools.mutate.mutant import Kind, Mutant
 from tools.mutate.sources import settings
-from validate.edits import Add, Remove, Replace
+from validate.edits import Add, Remove
 from validate.rewrite import EditError, rewrite
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ _UNORDERED = re.compile(
     r"|nodePools|namespaces|provides|generatePaths|kubernetes))$"
 )
 # Order decides where one entry uses what another one makes.
-_ORDERED_ALL_THE_SAME = re.compile(r"(initContainers|components/.*kustomization\.yaml:|pathType|admission.*variables)")
+_ORDERED_ALL_THE_SAME = re.compile(
+    r"(initContainers|components/.*kustomization\.yaml:|pathType|admission.*variables)"
+)
 _LABELLED = re.compile(r":(\d+/)?metadata$")
 _REFERENCES = ("resources", "patches", "components")
 
@@ -41,7 +43,12 @@ def harmless(sources: Mapping[str, str]) -> list[Mutant]:
     for file, text in sources.items():
         if not file.endswith(".yaml"):
             continue
-        for new in (*_layout(file, text), *_meaning(file, text), *_renamed(file, sources), *_split(file, sources)):
+        for new in (
+            *_layout(file, text),
+            *_meaning(file, text),
+            *_renamed(file, sources),
+            *_split(file, sources),
+        ):
             if new.changes.get(file) != text:
                 made.setdefault(tuple(sorted(new.changes.items(), key=str)), new)
     return list(made.values())
@@ -93,7 +100,7 @@ def _meaning(file: str, text: str) -> Iterator[Mutant]:
         if isinstance(setting.value, str) and not quoted and (plain := _plain_at(setting, text)):
             quoted = True
             start, end = plain
-            new = f"{text[:start]}\"{setting.value}\"{text[end:]}"
+            new = f'{text[:start]}"{setting.value}"{text[end:]}'
             yield _mutant(file, setting.path, setting.at.line, "quoted", new)
         if _LABELLED.search(where) and "kustomization" not in file:
             yield from _edited(setting, text, "label that nobody selects added", _labelled(setting))
@@ -120,7 +127,9 @@ def _as_expressions(setting: Setting, text: str) -> Iterator[Mutant]:
     try:
         added = rewrite(text, Add(setting.at, setting.key, "matchExpressions", expressions))
         assert added is not None  # noqa: S101 - something was added
-        labels_at = next(one for one in settings(setting.file, text) if one.path == f"{setting.path}.matchLabels").at
+        labels_at = next(
+            one for one in settings(setting.file, text) if one.path == f"{setting.path}.matchLabels"
+        ).at
         new = rewrite(added, Remove(labels_at, "matchLabels"))
     except EditError:
         return
@@ -203,7 +212,12 @@ def _renamed(file: str, sources: Mapping[str, str]) -> Iterator[Mutant]:
     owner = f"{directory}/kustomization.yaml"
     if name == "kustomization.yaml":
         yield Mutant(
-            Kind.HARMLESS, file, "", 1, "named kustomization.yml", {file: None, f"{directory}/kustomization.yml": sources[file]}
+            Kind.HARMLESS,
+            file,
+            "",
+            1,
+            "named kustomization.yml",
+            {file: None, f"{directory}/kustomization.yml": sources[file]},
         )
         return
     if sources.get(owner, "").count(name) != 1:
@@ -222,9 +236,13 @@ def _split(file: str, sources: Mapping[str, str]) -> Iterator[Mutant]:
     text = sources[file]
     parts = [one for one in settings(file, text) if isinstance(one.value, dict | list) and len(one.value) > 1]
     for one in parts:
-        if re.search(r"(annotations|env|resources)$|^spec\.template$|\.spec$", one.path) and isinstance(one.value, dict):
+        if re.search(r"(annotations|env|resources)$|^spec\.template$|\.spec$", one.path) and isinstance(
+            one.value, dict
+        ):
             first, *others = one.value
-            below = {s.key: s for s in settings(file, text) if s.path in {f"{one.path}.{key}" for key in one.value}}
+            below = {
+                s.key: s for s in settings(file, text) if s.path in {f"{one.path}.{key}" for key in one.value}
+            }
             try:
                 whole = text
                 for key in reversed(others):
