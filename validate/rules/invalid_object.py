@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from validate.cluster.schemas import check_schema
+from validate.cluster.validation import contradictions
 from validate.rules.rule import Breach, OverlayRule
 
 if TYPE_CHECKING:
@@ -23,15 +24,20 @@ class InvalidObject(OverlayRule):
     Every object is checked against the strict schema of each version that `cluster.yaml` lists under
     `kubernetes`, the one that runs and the one that comes next. Custom resources are checked where
     their schema is published; of other kinds nothing is known here.
+
+    Fields of the right type can contradict each other, and the API server refuses that too: a selector
+    that does not select its own pods, a mount of a volume that the pod does not have, a request above
+    its limit, two volumes at one path.
     """
 
     id = "invalid-object"
 
     def check(self, overlay: Overlay) -> Iterator[Breach]:
-        """Check every object against the schemas of the versions."""
+        """Check every object against the schemas of the versions, then for what contradicts itself."""
         versions = overlay.facts.kubernetes
         for item in overlay.objects:
-            for error in check_schema(item.value, versions).errors:
+            errors = check_schema(item.value, versions).errors
+            for error in errors:
                 at = item.place.at(*error.path)
                 some = set(error.versions) < set(versions)
                 yield Breach(
@@ -39,6 +45,13 @@ class InvalidObject(OverlayRule):
                     problem=f"{_who(error.versions, some=some)} refuses {item.title}: {error.sentence}",
                     fix=f"correct {at} in {at.origin.file}",
                     related=(overlay.facts.place / "kubernetes",) if some else (),
+                )
+            # What has the wrong type contradicts anything.
+            for at, sentence in () if errors else contradictions(item):
+                yield Breach(
+                    at=at,
+                    problem=f"the API server refuses {item.title}: {sentence}",
+                    fix=f"correct {at} in {at.origin.file}",
                 )
 
 

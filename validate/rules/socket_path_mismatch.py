@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from validate.edits import Edit
-    from validate.overlay import Overlay
+    from validate.overlay import Overlay, Workload
+
+_CLIENT = "DOCKER_HOST"
+_UNIX = "unix://"
 
 
 class SocketPathMismatch(OverlayRule):
@@ -28,7 +31,8 @@ class SocketPathMismatch(OverlayRule):
 
     What counts is the path as seen on the node: the volume's `hostPath.path`, then `subPath` or
     `subPathExpr` of the mount, then what `--host=` adds to the mount path. Write that path into
-    `docker_host`.
+    `docker_host`. The other containers of docker-api, which clean up for it, have to find the same
+    file at what their `DOCKER_HOST` says.
     """
 
     id = "socket-path-mismatch"
@@ -49,6 +53,7 @@ class SocketPathMismatch(OverlayRule):
             return
         found = [(socket, on_the_node(socket.value, workload.container, workload.pod)) for socket in sockets]
         if any(host is not None and host.path == wanted.text for _, host in found):
+            yield from _misled_clients(workload, {host.path for _, host in found if host is not None})
             return
         socket, host = found[0]
         if host is None:
@@ -67,6 +72,25 @@ class SocketPathMismatch(OverlayRule):
             related=(socket.place, *host.places),
             edits=_edits(overlay, wanted.text, host.path) if len(sockets) == 1 else (),
         )
+
+
+def _misled_clients(workload: Workload, sockets: set[str]) -> Iterator[Breach]:
+    """Yield each ``DOCKER_HOST`` in docker-api's pod that is none of the sockets, as the node sees it."""
+    for container in workload.pod.all_containers:
+        entry = container.env(_CLIENT)
+        if entry is None or not (entry / "value").text.startswith(_UNIX):
+            continue
+        value = entry / "value"
+        host = on_the_node(value.text.removeprefix(_UNIX), container, workload.pod)
+        if host is None or host.path not in sockets:
+            where = host.path if host else "nothing of the node"
+            yield Breach(
+                at=value,
+                problem=f"DOCKER_HOST of {container.name} is {where}, and docker-api listens on "
+                f"{' and '.join(sorted(sockets))}: it reaches no daemon",
+                fix=f"mount the directory of the socket as docker-api does, in {value.origin.file}",
+                related=host.places if host else (container.place / "volumeMounts",),
+            )
 
 
 def _edits(overlay: Overlay, wanted: str, listened: str) -> tuple[Edit, ...]:

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from validate.overlay import Overlay
     from validate.place import Place
 
-_ASKS_THE_DAEMON = ("docker", "curl", "podman", "buildctl")
+# Of each client the commands that the daemon answers; `docker` alone prints its help and ends with 0.
+_ASKS_THE_DAEMON = {
+    "docker": ("version", "info", "ps", "images", "system"),
+    "podman": ("version", "info", "ps", "images", "system"),
+    "buildctl": ("debug", "du"),
+}
+_ASKS_A_SOCKET = "curl"
 
 
 class UnprobedDockerApi(OverlayRule):
@@ -53,4 +59,8 @@ class UnprobedDockerApi(OverlayRule):
 
 def _asks_the_daemon(probe: Place) -> bool:
     command = " ".join(str(word) for word in probe.at("exec", "command").items)
-    return any(tool in command.replace("/", " ").split() for tool in _ASKS_THE_DAEMON)
+    words = command.replace("/", " ").replace(";", " ").split()
+    return _ASKS_A_SOCKET in words or any(
+        tool in words and any(word in asking for word in words[words.index(tool) + 1 :])
+        for tool, asking in _ASKS_THE_DAEMON.items()
+    )

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from validate.cluster.hostpaths import on_the_node
+from validate.cluster.hostpaths import environment, expand, on_the_node
 from validate.rules.rule import Breach, NotApplicable, OverlayRule, Severity
 from validate.rules.subjects import the_docker_api, the_dockerd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from validate.cluster.objects import ContainerView
+    from validate.cluster.objects import ContainerView, PodView
     from validate.overlay import Overlay
+
+
+_PATH = re.compile(r"/[\w./-]+")
 
 
 class UnrepairedSocketDirectory(OverlayRule):
@@ -44,12 +48,7 @@ class UnrepairedSocketDirectory(OverlayRule):
         for socket, host in sockets:
             directory = host.path.rpartition("/")[0]
             if not any(
-                _removes_directories(container)
-                and any(
-                    mounted is not None and mounted.path == directory
-                    for mount in container.mounts
-                    if (mounted := on_the_node((mount / "mountPath").text, container, workload.pod))
-                )
+                _removes_directories(container) and _names({host.path, directory}, container, workload.pod)
                 for container in workload.pod.init_containers
             ):
                 where = workload.pod.spec / "initContainers"
@@ -64,3 +63,11 @@ class UnrepairedSocketDirectory(OverlayRule):
 def _removes_directories(container: ContainerView) -> bool:
     text = " ".join(container.command_line)
     return "rmdir" in text or "rm -rf" in text or "rm -fr" in text
+
+
+def _names(paths: set[str], container: ContainerView, pod: PodView) -> bool:
+    """Whether its command line has a path that is one of those, as the node sees it."""
+    known = environment(container, pod)
+    words = (expand(word, known) for word in container.command_line)
+    named = (on_the_node(path, container, pod) for word in words for path in _PATH.findall(word))
+    return any(host is not None and host.path in paths for host in named)
