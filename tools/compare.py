@@ -382,7 +382,7 @@ def page(  # noqa: PLR0913 - the parts of the page
         "",
         "The edits are ours. Most are about how the parts of this system fit, which no general tool knows.",
         "kubeconform asks about the shape of objects, and conftest what it is told: more Rego rules would",
-        "report more. Waivers accept images by tag here, and with that any other tag of them.",
+        "report more. Waivers accept images by tag here, each one tag of one image.",
         "",
         "Of the overlays as they are, the others report:",
         "",

@@ -88,7 +88,7 @@ def check(  # noqa: PLR0913 - all but two are named, and have defaults
         reads=reads,
         unread=_unread(checkout, reads),
         waivers=read_waivers(checkout.root),
-        rules=frozenset(rule.id for rule in RULES),
+        rules={rule.id: rule.waived_with for rule in RULES},
     )
     facts = {one.report.name: one.facts for one in checked}
     common = judge_repository(repository, facts, [rule for rule in rules if rule is not InvalidWaiver])

@@ -52,7 +52,7 @@ class Location:
 class Finding:
     """One breach of one rule. ``overlay`` is empty where it concerns the repository as a whole.
 
-    ``edits`` do what ``fix`` says, where that is certain.
+    ``edits`` do what ``fix`` says, where that is certain. ``image`` is the one that a waiver has to name.
     """
 
     overlay: str
@@ -64,6 +64,7 @@ class Finding:
     evidence: str = ""
     related: tuple[Location, ...] = ()
     edits: tuple[Edit, ...] = field(default=(), hash=False)
+    image: str = ""
 
     @property
     def page(self) -> str:

@@ -97,7 +97,8 @@ def waive(
     waived: list[Waived] = []
     left: list[Finding] = []
     for finding in part.findings:
-        covering = (one for one in counting if one.covers(finding.rule, finding.overlay, finding.at.title))
+        subject = (finding.rule, finding.overlay, finding.at.title, finding.image)
+        covering = (one for one in counting if one.covers(*subject))
         waiver = next(covering, None)
         if waiver is None:
             left.append(finding)
@@ -179,6 +180,7 @@ def _finding(root: pathlib.Path, overlay: str, rule: type[Rule], breach: Breach)
         evidence=breach.evidence,
         related=tuple(locate(place, _source_line(root, place)) for place in breach.related),
         edits=breach.edits,
+        image=breach.image,
     )
 
 

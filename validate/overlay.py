@@ -117,7 +117,8 @@ class Repository:
             not every overlay was checked.
         waivers: what ``policies/waivers.yaml`` waives.
         idle_waivers: those of them that could have waived something in this run, and did not.
-        rules: the ids of all rules, judged in this run or not.
+        rules: the ids of all rules, judged in this run or not, and what a waiver of each has besides
+            :data:`validate.waivers.KEYS`.
         today: the day on which waivers have expired or not.
     """
 
@@ -129,7 +130,7 @@ class Repository:
     unread: tuple[str, ...] = ()
     waivers: tuple[Waiver, ...] = ()
     idle_waivers: frozenset[Waiver] = frozenset()
-    rules: frozenset[str] = frozenset()
+    rules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     today: date = field(default_factory=date.today)
 
 

@@ -7,6 +7,7 @@ configuration, ``cluster.yaml``, a kustomization), and everything it says, it sa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +17,9 @@ Scalar: TypeAlias = bool | int | float | str | None
 Json: TypeAlias = "Scalar | list[Json] | dict[str, Json]"
 Key: TypeAlias = str | int
 Path: TypeAlias = tuple[Key, ...]
+
+# What Kustomize appends to the name of a generated object (api/hasher: ten of these letters).
+_HASH = re.compile(r"-[bcdfghkmt2456789]{10}$")
 
 
 class Writer(StrEnum):
@@ -199,6 +203,11 @@ def dotted(path: Path) -> str:
         else:
             text += f'["{key}"]'
     return text
+
+
+def unhashed(name: str) -> str:
+    """Return a name, or a title that ends in one, without the hash that changes with the content."""
+    return _HASH.sub("", name)
 
 
 def lookup(value: Json, path: Path) -> Json:

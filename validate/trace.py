@@ -8,14 +8,13 @@ the nearest field above it that they agree about answers.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from validate.cluster.objects import KubeObject
 from validate.errors import SourceError
 from validate.kustomize.tree import Entry, Item, Tree, read_tree
-from validate.place import Json, Key, Origin, Path, Writer, lookup
+from validate.place import Json, Key, Origin, Path, Writer, lookup, unhashed
 from validate.source import Field, load_rendered
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from validate.kustomize.undone import Undone
 
 # The alphabet of Kubernetes' hashes, which Kustomize uses for the suffix of generated names.
-_HASH = re.compile(r"-[bcdfghkmt2456789]{10}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +128,7 @@ def _pair(
     def take(value: dict[str, Json]) -> Item | None:
         kind = (str(value.get("apiVersion")), str(value.get("kind")))
         name = _name(value)
-        hashed = [item for item in left.get((*kind, _HASH.sub("", name)), ()) if item.hashed]
+        hashed = [item for item in left.get((*kind, unhashed(name)), ()) if item.hashed]
         candidates = hashed or left.get((*kind, name), [])
         namespace = lookup(value, ("metadata", "namespace")) or ""
         found = next((item for item in candidates if item.namespace == namespace), None)

@@ -82,6 +82,7 @@ UNPINNED = Finding(
     ),
     problem="quay.io/jupyterhub/k8s-binderhub:1 has no digest",
     fix="look up its digest and write it into overlays/kind/kustomization.yaml",
+    image="quay.io/jupyterhub/k8s-binderhub:1",
 )
 WAIVER = Waiver(
     "unpinned-image",
@@ -90,6 +91,7 @@ WAIVER = Waiver(
     "no digest is known yet",
     "platform-team",
     "2027-05-31",
+    "quay.io/jupyterhub/k8s-binderhub:1",
     Spot("", (0,), None, exists=True, writers=(Origin(FILE, 3, 3, Writer.SOURCE),)),
 )
 

@@ -380,4 +380,4 @@ def test_a_waiver_that_stands_twice_is_one_answer_in_a_comment():
     waived = (Waived(UNPINNED, WAIVER), Waived(replace(UNPINNED, overlay="overlays/eks"), other))
     shown = markdown.render(replace(only(), waived=waived))
     assert shown.count("<b>waived</b>") == 1
-    assert "- Deployment binder/binderhub in overlays/eks, overlays/kind\n" in shown
+    assert f"- {WAIVER.subject} in overlays/eks, overlays/kind\n" in shown

@@ -6,7 +6,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from validate.place import Spot, Writer
+from validate.place import Spot, Writer, unhashed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from validate.cluster.objects import KubeObject
     from validate.place import Place
 
-# The alphabet of Kubernetes' hashes, which Kustomize uses for the suffix of generated names.
-_HASH = re.compile(r"-[bcdfghkmt2456789]{10}$")
 # In YAML, shell, Python and properties alike.
 _COMMENT = re.compile(r"(^|\s)#.*")
 _KINDS = {"ConfigMap": "configmaps?|cm", "Secret": "secrets?"}
@@ -39,17 +37,13 @@ class Mention(NamedTuple):
 def stem(item: KubeObject) -> str:
     """Return the name of an object without the hash that Kustomize appended."""
     writers = item.writers(("metadata", "name"))
-    return (
-        _HASH.sub("", item.name)
-        if any(origin.writer is Writer.GENERATOR for origin in writers)
-        else item.name
-    )
+    return unhashed(item.name) if any(one.writer is Writer.GENERATOR for one in writers) else item.name
 
 
 def generated(objects: Iterable[KubeObject]) -> Iterator[Generated]:
     """Yield the objects whose name ends in a hash of their content."""
     for item in objects:
-        if item.kind in _KINDS and _HASH.search(item.name) and stem(item) != item.name:
+        if item.kind in _KINDS and stem(item) != item.name:
             yield Generated(item, stem(item))
 
 

@@ -16,16 +16,17 @@ from validate.commands.rules import chosen, find_rule
 from validate.discover import select
 from validate.errors import CannotCheckError
 from validate.finding import CLEAN
-from validate.place import Writer
+from validate.place import Writer, unhashed
 from validate.rules.rule import OverlayRule
 from validate.source import compose, read_text
-from validate.waivers import FILE, KEYS, read_waivers
+from validate.waivers import FILE, read_waivers
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from validate.discover import Checkout
+    from validate.finding import Finding
     from validate.rules.rule import Rule
 
 # What needs no quotes in YAML, in the middle of a mapping and at its end.
@@ -41,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("object", help="what it was found in, as the report names it: 'Deployment binderhub/binderhub'")
     add("--reason", required=True, metavar="TEXT", help="why it is right as it is")
     add("--owner", required=True, metavar="NAME", help="who answers for it")
+    add("--image", default="", metavar="IMAGE", help="which image of it, where the rule finds several")
     add("--expires", required=True, metavar="YYYY-MM-DD", help="the last day on which it counts")
     add_root(parser)
 
@@ -59,15 +61,16 @@ def run(options: argparse.Namespace) -> int:
     empty = next((key for key, text in told.items() if not text.strip()), None)
     if empty:
         raise CannotCheckError(f"--{empty} is empty; a waiver without it counts for nothing")
-    entry = {"rule": rule.id, "overlay": overlay, "object": options.object, **told, "expires": expires}
+    image = _image(_found(checkout, rule, overlay, options.object), options.image)
+    _refuse_second(checkout, (rule.id, overlay, options.object, image))
+    named = {"rule": rule.id, "overlay": overlay, "object": unhashed(options.object)}
+    entry = {**named, **({"image": image} if image else {}), **told, "expires": expires}
     text = read_text(checkout.root, FILE) if (checkout.root / FILE).exists() else ""
     after = appended(text, entry)
-    _refuse_second(checkout, entry)
-    _refuse_idle(checkout, rule, entry)
     file = checkout.root / FILE
     file.parent.mkdir(exist_ok=True)
     write(file, after)
-    sys.stdout.write(f"{FILE}:{len(after.splitlines()) - len(KEYS) + 1}: waived until {expires}\n")
+    sys.stdout.write(f"{FILE}:{len(after.splitlines()) - len(entry) + 1}: waived until {expires}\n")
     return CLEAN
 
 
@@ -111,22 +114,35 @@ def _day(text: str) -> str:
     return day.isoformat()
 
 
-def _refuse_second(checkout: Checkout, entry: Mapping[str, str]) -> None:
-    for waiver in read_waivers(checkout.root):
-        if waiver.covers(entry["rule"], entry["overlay"], entry["object"]):
-            raise CannotCheckError(f"{waiver.spot.origin} waives that already; change it there")
-
-
-def _refuse_idle(checkout: Checkout, rule: type[Rule], entry: Mapping[str, str]) -> None:
+def _found(checkout: Checkout, rule: type[Rule], overlay: str, title: str) -> list[Finding]:
+    """Return what the rule finds in the object, waived or not."""
     # A rule about the repository compares the overlays: it needs them all.
-    overlays = [entry["overlay"]] if issubclass(rule, OverlayRule) else checkout.overlays
+    overlays = [overlay] if issubclass(rule, OverlayRule) else checkout.overlays
     report = engine.check(checkout, overlays, rules=chosen([rule.id]))
     for sentence in report.all_obstacles:
         raise CannotCheckError(sentence)
-    found = [one for one in report.findings if (one.rule, one.overlay) == (rule.id, entry["overlay"])]
-    objects = sorted({finding.at.title for finding in found})
-    if entry["object"] not in objects:
+    everything = [*report.findings, *(one.finding for one in report.waived)]
+    of_rule = [one for one in everything if (one.rule, one.overlay) == (rule.id, overlay)]
+    found = [one for one in of_rule if unhashed(one.at.title) == unhashed(title)]
+    if not found:
+        objects = sorted({unhashed(one.at.title) for one in of_rule})
         way_out = f"name one of: {', '.join(objects)}" if objects else "there is nothing to waive"
-        raise CannotCheckError(
-            f"{rule.id} finds nothing in {entry['object']!r} in {entry['overlay']}; {way_out}"
-        )
+        raise CannotCheckError(f"{rule.id} finds nothing in {title!r} in {overlay}; {way_out}")
+    return found
+
+
+def _image(found: Iterable[Finding], wanted: str) -> str:
+    """Return the image that the findings are about, empty where they are about none."""
+    images = sorted({finding.image for finding in found})
+    if wanted and wanted not in images:
+        raise CannotCheckError(f"--image {wanted} is not found there; what is found: {', '.join(images)}")
+    if not wanted and len(images) > 1:
+        way_out = f"name one with --image: {', '.join(images)}"
+        raise CannotCheckError(f"{len(images)} images are found there; {way_out}")
+    return wanted or images[0]
+
+
+def _refuse_second(checkout: Checkout, subject: tuple[str, str, str, str]) -> None:
+    for waiver in read_waivers(checkout.root):
+        if waiver.covers(*subject):
+            raise CannotCheckError(f"{waiver.spot.origin} waives that already; change it there")

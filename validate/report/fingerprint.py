@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from hashlib import blake2b
 from typing import TYPE_CHECKING
+
+from validate.place import unhashed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from validate.finding import Finding
 
-# Kustomize's hash of a generated object changes with its content (api/hasher: ten of these letters).
-_HASH = re.compile(r"-[2456789bcdfghkmt]{10}$")
 _BYTES = 16
 
 
@@ -33,7 +32,7 @@ def fingerprints(findings: Iterable[Finding]) -> Mapping[Finding, str]:
 
 
 def _digest(finding: Finding) -> str:
-    parts = (finding.rule, finding.overlay, _HASH.sub("", finding.at.title), finding.at.path)
+    parts = (finding.rule, finding.overlay, unhashed(finding.at.title), finding.at.path)
     return blake2b("\0".join(parts).encode(), digest_size=_BYTES).hexdigest()
 
 

@@ -17,7 +17,7 @@ class Answer(NamedTuple):
 
     Attributes:
         at: where the first waiver that says so stands.
-        objects: their titles, each with its overlays.
+        objects: what it is about, each with its overlays.
     """
 
     rule: str
@@ -52,7 +52,7 @@ def answers(report: Report) -> Iterator[Answer]:
     lines: dict[tuple[str, str, str, str], Origin] = {}
     for finding, waiver in report.waived:
         terms = (waiver.rule, waiver.reason, waiver.owner, waiver.expires)
-        objects.setdefault(terms, {}).setdefault(waiver.object, set()).add(finding.overlay)
+        objects.setdefault(terms, {}).setdefault(waiver.subject, set()).add(finding.overlay)
         lines[terms] = min(lines.get(terms, waiver.spot.origin), waiver.spot.origin)
     for terms, found in sorted(objects.items()):
         yield Answer(*terms, lines[terms], {name: sorted(overlays) for name, overlays in found.items()})

@@ -114,5 +114,6 @@ def _waiver(waiver: Waiver) -> dict[str, Any]:
         "reason": waiver.reason,
         "owner": waiver.owner,
         "expires": waiver.expires,
+        "image": waiver.image,
         **{key: value for key, value in _origin(waiver.spot.origin).items() if key != "writer"},
     }

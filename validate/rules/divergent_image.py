@@ -19,12 +19,13 @@ _FEWEST = 2
 
 
 class _Image(NamedTuple):
-    """An image of an overlay: its name, its tag (its digest where it has none), where it stands."""
+    """An image of an overlay: its name, its tag (its digest where it has none), where it stands, its text."""
 
     overlay: str
     name: str
     version: str
     spot: Spot
+    text: str
 
 
 class DivergentImage(RepositoryRule[tuple[_Image, ...]]):
@@ -40,13 +41,14 @@ class DivergentImage(RepositoryRule[tuple[_Image, ...]]):
 
     id = "divergent-image"
     severity = Severity.WARNING
+    waived_with = ("image",)
 
     def observe(self, overlay: Overlay) -> tuple[_Image, ...]:
         """Return the images of the overlay, BinderHub's `build_image` among them."""
         found = []
         for place, text in image_places(overlay):
             image = read_image(text)
-            found.append(_Image(overlay.name, image.name, image.tag or image.digest, place.pin()))
+            found.append(_Image(overlay.name, image.name, image.tag or image.digest, place.pin(), text))
         return tuple(found)
 
     def check(
@@ -75,5 +77,6 @@ class DivergentImage(RepositoryRule[tuple[_Image, ...]]):
                             fix=f"run {usual} in {image.spot.origin.file} as well, or write down why not in "
                             "policies/waivers.yaml",
                             related=(example.spot,),
+                            image=image.text,
                         ),
                     )

@@ -8,7 +8,6 @@ from validate.rules.rule import Breach, RepositoryRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import date
 
     from validate.overlay import Overlay, Repository
     from validate.waivers import Waiver
@@ -25,7 +24,8 @@ class InvalidWaiver(RepositoryRule[None]):
     reason, an owner or an end is forgotten, and hides the same mistake when it is made again. One
     that has nothing to waive is left over from something that was mended.
 
-    Complete it, give it a new day if the reason still holds, or delete it.
+    Complete it, give it a new day if the reason still holds, or delete it. The waiver of an image names that
+    image: another tag is a finding again.
     """
 
     id = "invalid-waiver"
@@ -42,13 +42,14 @@ class InvalidWaiver(RepositoryRule[None]):
         for waiver in repository.waivers:
             problem = _problem(waiver, repository)
             if problem:
-                yield "", Breach(at=waiver.spot, problem=problem, fix=_fix(waiver, repository.today))
+                yield "", Breach(at=waiver.spot, problem=problem, fix=_fix(waiver, repository))
 
 
 def _problem(waiver: Waiver, repository: Repository) -> str:
-    about = f"the waiver of {waiver.rule or '?'} for {waiver.object or '?'} in {waiver.overlay or '?'}"
-    if waiver.missing:
-        return f"{about} has no {' and no '.join(waiver.missing)}"
+    about = f"the waiver of {waiver.rule or '?'} for {waiver.subject or '?'} in {waiver.overlay or '?'}"
+    missing = _missing(waiver, repository)
+    if missing:
+        return f"{about} has no {' and no '.join(missing)}"
     if waiver.last_day is None:
         return f"{about} expires on {waiver.expires!r}, which is no day: write it as 2027-05-31"
     if waiver.rule not in repository.rules:
@@ -62,10 +63,15 @@ def _problem(waiver: Waiver, repository: Repository) -> str:
     return ""
 
 
-def _fix(waiver: Waiver, today: date) -> str:
+def _missing(waiver: Waiver, repository: Repository) -> tuple[str, ...]:
+    return waiver.missing(repository.rules.get(waiver.rule, ()))
+
+
+def _fix(waiver: Waiver, repository: Repository) -> str:
     file = waiver.spot.origin.file
-    if waiver.missing:
-        return f"add {' and '.join(waiver.missing)} in {file}"
-    if waiver.last_day is not None and today > waiver.last_day:
+    missing = _missing(waiver, repository)
+    if missing:
+        return f"add {' and '.join(missing)} in {file}"
+    if waiver.last_day is not None and repository.today > waiver.last_day:
         return f"mend what it waives, or give it a new day in {file}"
     return f"correct it in {file}, or delete it"

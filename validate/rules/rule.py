@@ -46,6 +46,7 @@ class Breach:
         evidence: what proves it, over several lines where need be: a counter-example node.
         related: the other side of the seam, shown with its own line.
         edits: what does the same as ``fix``, where it is certain; ``validate fix`` makes them.
+        image: the image that it is about, where a waiver accepts that image and no other.
     """
 
     at: Place | Spot
@@ -54,18 +55,21 @@ class Breach:
     evidence: str = ""
     related: tuple[Place | Spot, ...] = ()
     edits: tuple[Edit, ...] = field(default=(), hash=False)
+    image: str = ""
 
 
 class Rule(ABC):
     """What every rule has.
 
     ``requires`` names rules of which this one takes for granted that they hold: where one of them
-    is breached, this rule is not applicable, so that one cause is not twenty findings.
+    is breached, this rule is not applicable, so that one cause is not twenty findings. A waiver of
+    it has the keys of ``waived_with`` besides those that every waiver has.
     """
 
     id: ClassVar[str]
     severity: ClassVar[Severity] = Severity.ERROR
     requires: ClassVar[tuple[str, ...]] = ()
+    waived_with: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def title(cls) -> str:

@@ -25,10 +25,12 @@ class UnpinnedImage(OverlayRule):
 
     Look up the digest of the tag (`crane digest quay.io/jupyterhub/repo2docker:2026.04.0`) and write it
     under `images:` in the overlay; for build pods, into `KubernetesBuildExecutor.build_image`. An
-    overlay whose cluster is thrown away after use says `disposable: true` in `cluster.yaml`.
+    overlay whose cluster is thrown away after use says `disposable: true` in `cluster.yaml`. Until the
+    digest is known, a waiver can accept the image by its tag; it names both, and covers no other tag.
     """
 
     id = "unpinned-image"
+    waived_with = ("image",)
 
     def check(self, overlay: Overlay) -> Iterator[Breach]:
         """Look at the image of every container, and of build pods."""
@@ -46,4 +48,5 @@ class UnpinnedImage(OverlayRule):
                 problem=f"{text} has no digest: what runs is whatever the tag means at that moment",
                 fix=f"look up its digest and write it into {where}",
                 related=tuple(others),
+                image=text,
             )
