@@ -105,9 +105,9 @@ EDITS = (
     ),
     Edit(
         "BinderHub's image becomes `latest`",
-        "base/binderhub/deployment.yaml",
-        "image: quay.io/jupyterhub/k8s-binderhub:1.0.0-0.dev.git.3983.h383374de",
-        "image: quay.io/jupyterhub/k8s-binderhub:latest",
+        "base/images/kustomization.yaml",
+        "newTag: 1.0.0-0.dev.git.3983.h383374de",
+        "newTag: latest",
     ),
     Edit(
         "the readiness probe of docker-api is removed",

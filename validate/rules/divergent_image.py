@@ -35,7 +35,7 @@ class DivergentImage(RepositoryRule[tuple[_Image, ...]]):
     or docker than the others was tried with that by nobody, and a fix that reaches the others does
     not reach it. Mostly it was set to look into something, and then forgotten.
 
-    Set the version once, in the base. Where an overlay has to differ, say why and until when in
+    Set the version once, in `base/images/`. Where an overlay has to differ, say why and until when in
     `policies/waivers.yaml`.
     """
 

@@ -6,7 +6,8 @@ from posixpath import normpath
 from typing import TYPE_CHECKING
 
 from validate.cluster.images import read_image
-from validate.rules.rule import Breach, NotApplicable, OverlayRule
+from validate.place import Writer
+from validate.rules.rule import Breach, OverlayRule
 from validate.rules.subjects import image_places
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ class UnpinnedImage(OverlayRule):
     image of build pods runs beside the push credentials. A digest names one image for good.
 
     Look up the digest of the tag (`crane digest quay.io/jupyterhub/repo2docker:2026.04.0`) and write it
-    under `images:` in the overlay; for build pods, into `KubernetesBuildExecutor.build_image`. An
-    overlay whose cluster is thrown away after use says `disposable: true` in `cluster.yaml`. Until the
+    behind the tag, in `base/images/`: `newTag: <tag>@sha256:<digest>`, and for build pods
+    `KubernetesBuildExecutor.build_image`. Where the cluster is thrown away after use, and `cluster.yaml`
+    says `disposable: true`, a tag will do; none, or `latest`, is a finding there as well. Until the
     digest is known, a waiver can accept the image by its tag; it names both, and covers no other tag.
     """
 
@@ -34,19 +36,28 @@ class UnpinnedImage(OverlayRule):
 
     def check(self, overlay: Overlay) -> Iterator[Breach]:
         """Look at the image of every container, and of build pods."""
-        if overlay.facts.disposable:
-            raise NotApplicable("the cluster is disposable")
+        disposable = overlay.facts.disposable
         unpinned: dict[tuple[str, str], list[Place]] = {}
         for place, text in image_places(overlay):
-            if not read_image(text).digest:
+            image = read_image(text)
+            moves = image.tag in {"", "latest"}
+            if not image.digest and (moves or not disposable):
                 unpinned.setdefault((place.document.title, text), []).append(place)
         for (_, text), (place, *others) in unpinned.items():
-            of_build_pods = place.document is overlay.config
-            where = place.origin.file if of_build_pods else normpath(f"{overlay.name}/kustomization.yaml")
+            tag = read_image(text).tag
+            meant = "the tag" if tag else "latest"
             yield Breach(
                 at=place,
-                problem=f"{text} has no digest: what runs is whatever the tag means at that moment",
-                fix=f"look up its digest and write it into {where}",
+                problem=f"{text} has no {'digest' if tag else 'tag'}: what runs is whatever {meant} means at "
+                "that moment",
+                fix=f"{'write a tag, not latest,' if disposable else 'look up its digest and write it'} "
+                f"into {_pins(overlay, place)}",
                 related=tuple(others),
                 image=text,
             )
+
+
+def _pins(overlay: Overlay, place: Place) -> str:
+    """Return the file that decides the version of an image, or that may."""
+    decides = place.document is overlay.config or place.origin.writer is Writer.IMAGES
+    return place.origin.file if decides else normpath(f"{overlay.name}/kustomization.yaml")
