@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import replace
 from functools import partial
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from validate.argocd.applications import read_applications
 from validate.cluster.facts import no_facts, read_facts
@@ -65,6 +65,34 @@ def check(  # noqa: PLR0913 - all but two are named, and have defaults
         CannotCheckError: nothing at all can be checked, as without Kustomize.
     """
     rules = in_order(rules)
+    gathered = gather(checkout, overlays, rules=rules, processes=processes, started=started, cache=cache)
+    return conclude(checkout, gathered, rules=rules)
+
+
+class Gathered(NamedTuple):
+    """What there is to be judged together.
+
+    Attributes:
+        checked: what each overlay gives by itself, by name.
+        synced: what Argo CD syncs; None without ``argocd/``, or where it cannot be read.
+        unreadable: why it cannot be read.
+    """
+
+    checked: Sequence[Checked]
+    synced: tuple[SyncedPath, ...] | None = None
+    unreadable: SourceError | None = None
+
+
+def gather(  # noqa: PLR0913 - as check
+    checkout: Checkout,
+    overlays: Sequence[str],
+    *,
+    rules: Sequence[type[Rule]] = RULES,
+    processes: int | None = None,
+    started: Sequence[Build] = (),
+    cache: Cache | None = None,
+) -> Gathered:
+    """Judge each of ``overlays`` by itself; the arguments are those of :func:`check`."""
     known = cache.restore(overlays) if cache else {}
     begun = {build.overlay for build in started}
     rest = [name for name in overlays if name not in known and name not in begun]
@@ -73,11 +101,21 @@ def check(  # noqa: PLR0913 - all but two are named, and have defaults
         start = _start(checkout.root, scratch, rest)
         judge = partial(_keep_checked, checkout.root, rules, cache)
         with Workers(partial(check_overlays, start, judge), rest, number) as workers:
-            synced, unreadable = _read_applications(checkout.root)
+            synced, unreadable = read_synced(checkout.root)
             own = [judge(build) for build in started]
             checked = sorted([*known.values(), *own, *workers], key=lambda one: one.report.name)
     if cache and (begun or rest):
         cache.prune()
+    return Gathered(checked, synced, unreadable)
+
+
+def conclude(checkout: Checkout, gathered: Gathered, *, rules: Sequence[type[Rule]] = RULES) -> Report:
+    """Judge what overlays have in common, and what is waived; return all that was found.
+
+    Raises:
+        SourceError: the waivers cannot be read.
+    """
+    checked, synced, unreadable = gathered
     unrenderable = {one.report.name: one.unrenderable for one in checked if one.unrenderable}
     reads = {one.report.name: one.reads for one in checked if one.reads}
     repository = Repository(
@@ -204,9 +242,7 @@ def _read_facts(root: pathlib.Path, overlay: str) -> ClusterFacts:
     return read_facts(root, file) if (root / file).is_file() else no_facts()
 
 
-def _read_applications(
-    root: pathlib.Path,
-) -> tuple[tuple[SyncedPath, ...] | None, SourceError | None]:
+def read_synced(root: pathlib.Path) -> tuple[tuple[SyncedPath, ...] | None, SourceError | None]:
     """Return what Argo CD syncs, or why that is not known; neither where there is no ``argocd/``."""
     if not (root / _ARGOCD).is_dir():
         return None, None
