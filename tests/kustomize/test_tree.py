@@ -129,6 +129,60 @@ def without_nothing(value):
     return value
 
 
+NAMESPACES = st.sampled_from(["", "default", "x", "y"])
+ACCOUNTS = st.lists(
+    st.tuples(st.sampled_from(["a", "b", "default"]), NAMESPACES), max_size=3, unique_by=lambda one: one[0]
+)
+SUBJECTS = st.lists(
+    st.tuples(st.sampled_from(["ServiceAccount", "User"]), NAMES, NAMESPACES), min_size=1, max_size=6
+)
+
+
+def named(kind, name, namespace, **more):
+    version = "v1" if kind == "ServiceAccount" else "rbac.authorization.k8s.io/v1"
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+    return {"apiVersion": version, "kind": kind, "metadata": metadata, **more}
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    accounts=ACCOUNTS,
+    subjects=SUBJECTS,
+    kind=st.sampled_from(["RoleBinding", "ClusterRoleBinding"]),
+    layers=st.lists(
+        st.fixed_dictionaries(
+            {}, optional={"namespace": NAMESPACES.filter(bool), "namePrefix": st.just("p-")}
+        ),
+        min_size=2,
+        max_size=2,
+    ),
+)
+def test_subjects_follow_the_accounts_that_kustomize_lets_them_follow(
+    accounts, subjects, kind, layers, tmp_path_factory
+):
+    directory = tmp_path_factory.mktemp("tree")
+    entries = [
+        {"kind": of, "name": name, **({"namespace": namespace} if namespace else {})}
+        for of, name, namespace in subjects
+    ]
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}
+    made = [
+        *(named("ServiceAccount", name, namespace) for name, namespace in accounts),
+        named(kind, "binding", "", roleRef=role, subjects=entries),
+    ]
+    below, above = layers
+    files = {f"base/object-{number}.json": one for number, one in enumerate(made)}
+    files["base/kustomization.yaml"] = {"resources": [f"object-{n}.json" for n in range(len(made))], **below}
+    write(directory, {**files, "kustomization.yaml": {"resources": ["base"], **above}})
+
+    def namespaces(objects):
+        binding = next(one for one in objects if one["kind"] == kind)
+        return [subject.get("namespace") for subject in binding["subjects"]]
+
+    ours = namespaces([item.field.plain() for item in read_tree(directory, ".").items])
+    assert ours == namespaces(load_rendered(find_kustomize(ROOT).build(directory, ".")))
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cases=st.lists(st.tuples(POD, pod_patches()), min_size=1, max_size=12))
 def test_strategic_merge_patches_give_what_kustomize_gives(cases, tmp_path_factory):
@@ -259,6 +313,29 @@ CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\n"
         ),
         (
             {
+                "kustomization.yaml": "resources: [one.yaml]\npatches:\n  - target: {kind: ConfigMap}\n"
+                "    patch: '[{op: replace, path: /data/x, value: y}]'\n",
+                "one.yaml": CONFIG_MAP,
+            },
+            (
+                "kustomization.yaml:4: has a JSON patch that begins with [ and is no JSON, which Kustomize "
+                "refuses; begin each operation with a dash, or quote it as JSON"
+            ),
+        ),
+        (
+            {
+                "kustomization.yaml": "resources: [one.yaml]\n"
+                "patches: [{path: p.yaml, target: {kind: ConfigMap}}]\n",
+                "one.yaml": CONFIG_MAP,
+                "p.yaml": '[{"op": "replace", "path": "/data/x", "value": "y"}] # JSON has no comments\n',
+            },
+            (
+                "p.yaml:1: has a JSON patch that begins with [ and is no JSON, which Kustomize refuses; "
+                "begin each operation with a dash, or quote it as JSON"
+            ),
+        ),
+        (
+            {
                 "kustomization.yaml": "resources: [one.yaml]\nreplicas: [{name: q, count: 1}]\n",
                 "one.yaml": CONFIG_MAP,
             },
@@ -286,3 +363,19 @@ def test_what_kustomize_refuses_has_a_file_a_line_and_a_way_out(files, sentence,
     assert str(caught.value) == sentence
     with pytest.raises(SourceError, match="cannot be rendered"):
         find_kustomize(ROOT).build(directory, ".")
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        '[{"op": "add", "path": "/metadata/labels", "value": {"x": "y"}}]\n',
+        "# Not JSON from its first character on: YAML.\n[{op: add, path: /metadata/labels, value: {x: y}}]\n",
+        "- {op: add, path: /metadata/labels, value: {x: y}}\n",
+    ],
+    ids=["JSON", "flow-style-under-a-comment", "dashes"],
+)
+def test_a_json_patch_may_be_written_in_each_way_that_kustomize_reads(patch, tmp_path):
+    kustomization = {"resources": ["one.yaml"], "patches": [{"path": "p.yaml", "target": {"name": "one"}}]}
+    write(tmp_path, {"kustomization.yaml": kustomization, "one.yaml": CONFIG_MAP, "p.yaml": patch})
+    assert evaluated(tmp_path) == rendered(tmp_path)
+    assert evaluated(tmp_path)["one"]["metadata"]["labels"] == {"x": "y"}

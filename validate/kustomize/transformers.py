@@ -43,7 +43,7 @@ _CLUSTER_SCOPED = {
     "v1": "ComponentStatus Namespace Node NodeProxyOptions PersistentVolume",
 }
 # Kinds whose name a prefix or suffix leaves alone.
-_KEEPS_NAME = frozenset({"APIService", "CustomResourceDefinition", "Namespace"})
+KEEPS_NAME = frozenset({"APIService", "CustomResourceDefinition", "Namespace"})
 
 
 class FieldSpec(NamedTuple):
@@ -199,26 +199,21 @@ def _replace_subject(item: Field, index: int, namespace: Field) -> Field:
     )
 
 
-def follow_service_accounts(item: Field, namespaces: dict[str, Field]) -> Field:
-    """Return a binding whose ServiceAccount subjects have the namespace that their account was put in.
+def set_subject_namespaces(item: Field, namespace_of: Callable[[str, str], Field | None]) -> Field:
+    """Return a binding with the namespace that ``namespace_of`` gives a subject's name and namespace.
 
-    That is what Kustomize's name references do; ``namespaces`` maps the names of the accounts in
-    the tree to the field that holds their namespace.
+    None leaves the subject as it is; its namespace is empty where it has none.
     """
-    if item.text("kind") not in ("RoleBinding", "ClusterRoleBinding"):
-        return item
     for index, subject in enumerate(item.sequence("subjects")):
-        namespace = namespaces.get(subject.text("name"))
-        if subject.text("kind") == "ServiceAccount" and namespace is not None:
-            present = subject.get("namespace")
-            if present is None or present.value != namespace.value:
-                item = _replace_subject(item, index, namespace)
+        namespace = namespace_of(subject.text("name"), subject.text("namespace"))
+        if namespace is not None and namespace.value != subject.text("namespace"):
+            item = _replace_subject(item, index, namespace)
     return item
 
 
 def set_affix(item: Field, affix: Field, *, prefix: bool) -> Field:
     """Return ``item`` with ``namePrefix`` or ``nameSuffix`` on its name."""
-    if item.text("kind") in _KEEPS_NAME:
+    if item.text("kind") in KEEPS_NAME:
         return item
 
     def renamed(before: Field | None) -> Field:

@@ -9,6 +9,7 @@ where both agree.
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -26,7 +27,7 @@ from validate.kustomize.replacements import apply_replacement
 from validate.kustomize.transformers import by
 from validate.kustomize.undone import Undone, overwritten
 from validate.place import Origin, Writer
-from validate.source import Field, compose, read_documents
+from validate.source import Field, compose, read_documents, read_text
 
 if TYPE_CHECKING:
     import pathlib
@@ -51,6 +52,8 @@ _UNFOLLOWED = (
     "helmCharts helmChartInflationGenerator generators transformers validators vars configurations "
     "crds openapi"
 ).split()
+# Kustomize takes an object without a namespace for one of this.
+_DEFAULT = "default"
 _REMOTE = re.compile(r"://|^(git@|github\.com[/:])|\?(ref|version|timeout|submodules)=")
 
 
@@ -77,6 +80,7 @@ class Item:
         kind: ``DaemonSet``.
         names: those that it has had, the latest last.
         hashed: whether Kustomize appends a hash of the content to the name at the end.
+        past: namespace and name as they were each time that Kustomize noted them, before a change.
     """
 
     field: Field
@@ -84,6 +88,7 @@ class Item:
     kind: str
     names: tuple[str, ...]
     hashed: bool = False
+    past: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(cls, field: Field, *, hashed: bool = False) -> Item:
@@ -137,15 +142,7 @@ def read_tree(root: pathlib.Path, directory: str) -> Tree:
     """
     tree = Tree(root)
     items = _Directory(tree, directory, ()).accumulate([])
-    accounts = {
-        name: namespace
-        for item in items
-        if item.kind == "ServiceAccount"
-        and (namespace := item.field.get("metadata", "namespace")) is not None
-        for name in item.names
-    }
-    for item in items:
-        item.field = transformers.follow_service_accounts(item.field, accounts)
+    _follow_service_accounts(items)
     tree.items = items
     return tree
 
@@ -280,11 +277,13 @@ class _Directory:
     def stamp(self, items: list[Item]) -> None:
         namespace = self.fields.get("namespace")
         if namespace is not None:
+            _note(items)
             _each(items, partial(transformers.set_namespace, namespace=by(namespace, Writer.NAMESPACE)))
         for key, writer in (("namePrefix", Writer.NAME_PREFIX), ("nameSuffix", Writer.NAME_SUFFIX)):
             affix = self.fields.get(key)
             if affix is not None and affix.value:
                 written = by(affix, writer)
+                _note(item for item in items if item.kind not in transformers.KEEPS_NAME)
                 _each(items, partial(transformers.set_affix, affix=written, prefix=key == "namePrefix"))
         for entry in self.fields.sequence("labels"):
             _stamp(items, _label_specs(entry), entry.mapping("pairs"), Writer.LABELS)
@@ -321,6 +320,7 @@ class _Directory:
                 )
             operations = documents[0].sequence()
             targets = [item for item in items if _selects(target, item)]
+            _note(targets)
             changed = _differ(_each(targets, partial(apply_operations, operations=operations)))
             self.record(entry, Writer.JSON_PATCH, f"patch {title}", changed)
             return items
@@ -329,8 +329,8 @@ class _Directory:
         return items
 
     def patch_documents(self, path: Field | None, text: Field | None) -> Sequence[Field]:
+        file = self.resolve(str(path.value)) if path is not None else ""
         if path is not None:
-            file = self.resolve(str(path.value))
             if not (self.tree.root / file).is_file():
                 problem = f"names the patch {path.value}, which does not exist; create it or remove the entry"
                 raise SourceError(path.origin.file, path.origin.line, problem)
@@ -348,6 +348,8 @@ class _Directory:
                 )
             )
         if documents and isinstance(documents[0].value, list):
+            written = read_text(self.tree.root, file) if text is None else str(text.value).strip()
+            _check_json(written, documents[0].origin)
             return tuple(_rewritten(document, Writer.JSON_PATCH) for document in documents)
         return documents
 
@@ -407,6 +409,17 @@ def _check_fields(kustomization: Field) -> None:
             raise SourceError(below.origin.file, below.origin.line, problem)
 
 
+def _check_json(patch: str, origin: Origin) -> None:
+    """Refuse a JSON patch that Kustomize takes for JSON, by its first character, and that is other YAML."""
+    try:
+        if patch.startswith("["):
+            json.loads(patch)
+    except ValueError:
+        problem = "has a JSON patch that begins with [ and is no JSON, which Kustomize refuses"
+        way_out = "begin each operation with a dash, or quote it as JSON"
+        raise SourceError(origin.file, origin.line, f"{problem}; {way_out}") from None
+
+
 def _items(document: Field) -> list[Item]:
     if document.text("kind").endswith("List") and document.get("items") is not None:
         return [item for one in document.sequence("items") for item in _items(one)]
@@ -432,6 +445,40 @@ def _add(items: list[Item], more: Iterable[Item]) -> None:
             )
             raise SourceError(item.field.origin.file, item.field.origin.line, problem)
         items.append(item)
+
+
+def _note(items: Iterable[Item]) -> None:
+    """Note what items are called before they are changed, as ``StorePreviousId`` of kustomize/api does."""
+    for item in items:
+        item.past = (*item.past, (item.namespace or _DEFAULT, item.name))
+
+
+def _follow_service_accounts(items: Sequence[Item]) -> None:
+    """Give the subjects of bindings the namespace that the ServiceAccount they name was put in.
+
+    That is what name references of Kustomize do (``filters/nameref`` of kustomize/api v0.21.1): of
+    any kind of subject, and only where the account was noted under that name. A subject with a namespace
+    means the account that was there to begin with, or is there now. Of several accounts nothing is said.
+    """
+    first = [item.past[0][0] if item.past else item.namespace or _DEFAULT for item in items]
+    now = [item.namespace or _DEFAULT for item in items]
+
+    def followed(name: str, namespace: str) -> Field | None:
+        homes = first if namespace in first else now
+        found = [
+            item
+            for item, home in zip(items, homes, strict=True)
+            if namespace in ("", home)
+            and item.kind == "ServiceAccount"
+            and any(noted == name for _, noted in item.past)
+        ]
+        if len({(item.name, item.namespace) for item in found}) != 1:
+            return None
+        return found[0].field.get("metadata", "namespace")
+
+    for item in items:
+        if item.kind in ("RoleBinding", "ClusterRoleBinding"):
+            item.field = transformers.set_subject_namespaces(item.field, followed)
 
 
 def _each(items: Iterable[Item], change: Callable[[Field], Field]) -> list[tuple[Field, Field]]:
