@@ -368,9 +368,9 @@ def test_what_kustomize_refuses_has_a_file_a_line_and_a_way_out(files, sentence,
 @pytest.mark.parametrize(
     "patch",
     [
-        '[{"op": "add", "path": "/metadata/labels", "value": {"x": "y"}}]\n',
-        "# Not JSON from its first character on: YAML.\n[{op: add, path: /metadata/labels, value: {x: y}}]\n",
-        "- {op: add, path: /metadata/labels, value: {x: y}}\n",
+        '[{"op": "add", "path": "/metadata/labels", "value": {"x": "blue"}}]\n',
+        "# Not JSON from the first character on.\n[{op: add, path: /metadata/labels, value: {x: blue}}]\n",
+        "- {op: add, path: /metadata/labels, value: {x: blue}}\n",
     ],
     ids=["JSON", "flow-style-under-a-comment", "dashes"],
 )
@@ -378,4 +378,4 @@ def test_a_json_patch_may_be_written_in_each_way_that_kustomize_reads(patch, tmp
     kustomization = {"resources": ["one.yaml"], "patches": [{"path": "p.yaml", "target": {"name": "one"}}]}
     write(tmp_path, {"kustomization.yaml": kustomization, "one.yaml": CONFIG_MAP, "p.yaml": patch})
     assert evaluated(tmp_path) == rendered(tmp_path)
-    assert evaluated(tmp_path)["one"]["metadata"]["labels"] == {"x": "y"}
+    assert evaluated(tmp_path)["one"]["metadata"]["labels"] == {"x": "blue"}
