@@ -25,6 +25,8 @@ ORIGINS = st.builds(
 SPOTS = st.builds(
     Spot, st.text(), st.tuples(st.text() | st.integers()), VALUES, st.booleans(), st.tuples(ORIGINS)
 )
+# Hypothesis looks at the types of a class that it is given, and those are imported for type checkers alone.
+EDITS = st.tuples(ORIGINS, SCALARS, SCALARS).map(lambda parts: Replace(*parts))
 
 
 class Stranger(NamedTuple):
@@ -40,7 +42,7 @@ def shape(value):
     return (type(value), value)
 
 
-@given(st.lists(SPOTS | VALUES | st.builds(Replace, ORIGINS, SCALARS, SCALARS), max_size=4))
+@given(st.lists(SPOTS | VALUES | EDITS, max_size=4))
 def test_what_is_dumped_comes_back_with_the_same_types(values):
     assert shape(records.load(records.dump(values))) == shape(values)
 

@@ -14,12 +14,13 @@ import stat
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from validate.kustomize.files import FILE_NAMES
 from validate.kustomize.render import locate_kustomize
@@ -299,8 +300,7 @@ def _write(path: Path, text: str) -> None:
         stream.write(text)
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(Struct, frozen=True):
     path: str
     used: float
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from validate.commands import COMMANDS, load
 from validate.commands.options import Output, check_parser, command_parser, open_named

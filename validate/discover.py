@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from validate.errors import CannotCheckError
 from validate.kustomize.files import find_kustomization
@@ -19,8 +20,7 @@ _NEUTRAL = "."
 _MOST_NAMES = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Checkout:
+class Checkout(Struct, frozen=True):
     """A working tree of the repository.
 
     Attributes:

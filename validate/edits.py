@@ -6,8 +6,9 @@ An edit says where something stands and what stands there, so that it is made th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
 
 from validate.place import Origin, Place, Writer
 
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 _WRITTEN_OUT = frozenset({Writer.RESOURCE, Writer.STRATEGIC_MERGE, Writer.JSON_PATCH, Writer.FRAGMENT})
 
 
-@dataclass(frozen=True, slots=True)
-class Replace:
+class Replace(Struct, frozen=True):
     """The scalar at ``at`` is ``old`` and becomes ``new``; it keeps its quotes."""
 
     at: Origin
@@ -29,8 +29,7 @@ class Replace:
     new: Scalar
 
 
-@dataclass(frozen=True, slots=True)
-class Rename:
+class Rename(Struct, frozen=True):
     """The key of the value at ``at`` is ``old`` and becomes ``new``."""
 
     at: Origin
@@ -38,8 +37,7 @@ class Rename:
     new: str
 
 
-@dataclass(frozen=True, slots=True)
-class Add:
+class Add(Struct, frozen=True):
     """The mapping at ``at``, which stands under ``key`` (None: an element, a document), gets an entry."""
 
     at: Origin
@@ -48,8 +46,7 @@ class Add:
     value: Json
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(Struct, frozen=True):
     """The list at ``at``, which stands under ``key``, gets ``item``, in the place of one of its name."""
 
     at: Origin
@@ -57,8 +54,7 @@ class Put:
     item: Json
 
 
-@dataclass(frozen=True, slots=True)
-class Remove:
+class Remove(Struct, frozen=True):
     """The value at ``at`` goes with its ``key`` (None: the element of a list), and what it leaves empty."""
 
     at: Origin

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from dataclasses import replace
 from functools import partial
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
 
 from validate.argocd.applications import read_applications
 from validate.cluster.facts import no_facts, read_facts

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct, field
 
 from validate.binderhub.credentials import is_credential
 from validate.place import Origin, Place, Scalar, Spot, dotted
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 CLEAN, FINDINGS, NOT_CHECKED = 0, 1, 2
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(Struct, frozen=True):
     """A place as a report shows it.
 
     Attributes:
@@ -48,8 +48,7 @@ class Location:
         return self.writers[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One breach of one rule. ``overlay`` is empty where it concerns the repository as a whole.
 
     ``edits`` do what ``fix`` says, where that is certain. ``image`` is the one that a waiver has to name.
@@ -63,8 +62,12 @@ class Finding:
     fix: str
     evidence: str = ""
     related: tuple[Location, ...] = ()
-    edits: tuple[Edit, ...] = field(default=(), hash=False)
+    edits: tuple[Edit, ...] = ()
     image: str = ""
+
+    def __hash__(self) -> int:
+        # What an edit writes may be a mapping.
+        return hash(self.order)
 
     @property
     def page(self) -> str:
@@ -89,16 +92,14 @@ class Verdict(StrEnum):
     NOT_CHECKED = "not checked"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What became of a rule, and why where it was not judged."""
 
     verdict: Verdict
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class OverlayReport:
+class OverlayReport(Struct, frozen=True):
     """What was found in one overlay; in the repository, where ``name`` is empty.
 
     Attributes:
@@ -127,8 +128,7 @@ class Waived(NamedTuple):
     waiver: Waiver
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(Struct, frozen=True, dict=True):
     """All of a run.
 
     Attributes:

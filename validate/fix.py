@@ -10,10 +10,12 @@ import posixpath
 import shutil
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from validate import engine
 from validate.discover import open_checkout
@@ -42,8 +44,7 @@ _GENERATORS = ("configMapGenerator", "secretGenerator")
 _SOURCES = ("files", "envs", "literals")
 
 
-@dataclass(frozen=True, slots=True)
-class Fix:
+class Fix(Struct, frozen=True):
     """The edits that mend a finding; the same edits mend it wherever the files are read."""
 
     findings: tuple[Finding, ...]
@@ -61,8 +62,7 @@ class Fix:
         return one.rule, one.at.title, one.at.path, one.at.origin.file
 
 
-@dataclass(frozen=True, slots=True)
-class Mending:
+class Mending(Struct, frozen=True):
     """What was tried.
 
     Attributes:

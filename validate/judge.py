@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from validate.errors import CannotCheckError, SourceError
 from validate.finding import Finding, Outcome, OverlayReport, Verdict, Waived, locate
@@ -33,8 +35,7 @@ P = ParamSpec("P")
 _UNRENDERABLE = "unrenderable-overlay"
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """What one overlay gave: its report, what it tells repository rules, and the files that it reads.
 
     ``complete``: these files and its ``cluster.yaml`` decide all of it.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from validate.binderhub.buildpod import BuildPod, predict_build_pod
 from validate.binderhub.config import BinderHubConfig, find_config
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from validate.waivers import Waiver
 
 
-@dataclass(frozen=True)
-class Workload:
+class Workload(Struct, frozen=True):
     """An object with pods, and the one container of it that matters."""
 
     object: KubeObject
@@ -32,8 +32,7 @@ class Workload:
     container: ContainerView
 
 
-@dataclass(frozen=True)
-class Overlay:
+class Overlay(Struct, frozen=True, dict=True):
     """Everything that one overlay renders, with the facts about its cluster.
 
     Attributes:
@@ -103,8 +102,7 @@ class Overlay:
         return predict_build_pod(self.config) if self.config else None
 
 
-@dataclass(frozen=True)
-class Repository:
+class Repository(Struct, frozen=True):
     """The repository: what its overlays have in common, and what could not be rendered.
 
     Attributes:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol, TypeAlias
+
+from msgspec import Struct
 
 Scalar: TypeAlias = bool | int | float | str | None
 Json: TypeAlias = "Scalar | list[Json] | dict[str, Json]"
@@ -88,8 +89,7 @@ class _Missing:
 _MISSING = _Missing()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Place:
+class Place(Struct, frozen=True, eq=False):
     """A value in a document; navigate with ``place / "spec" / "replicas"``.
 
     A path to nothing is a place too (``exists`` is false, ``value`` is None): a rule can say of

@@ -1,17 +1,18 @@
 """Records: frozen data of validate as JSON text, and back without running anything that the text says.
 
 Pickle calls what a file tells it to call. This names classes that are loaded already, and of those
-only frozen dataclasses, named tuples and enumerations of this package.
+only frozen structs, named tuples and enumerations of this package.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -92,10 +93,8 @@ def _fields(kind: type) -> tuple[str, ...] | None:
             return None
         if issubclass(kind, tuple):
             return tuple(getattr(kind, "_fields", ()))
-        if is_dataclass(kind) and kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]
-            known = fields(kind)
-            if all(field.init and not field.kw_only for field in known):
-                return tuple(field.name for field in known)
+        if issubclass(kind, Struct) and kind.__struct_config__.frozen:
+            return kind.__struct_fields__
     raise TypeError(f"{kind.__module__}.{kind.__qualname__} is no record")
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
+from msgspec import Struct
+from msgspec.structs import replace
 
 from validate.edits import Add, Put, Remove, Rename, Replace
 from validate.source import load_rendered
@@ -152,8 +153,7 @@ class _Source:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
+class _Block(Struct, frozen=True):
     """The YAML in a literal block: the lines from ``first`` to ``last``, both 0-based."""
 
     source: _Source

@@ -8,8 +8,9 @@ the nearest field above it that they agree about answers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from validate.cluster.objects import KubeObject
 from validate.errors import SourceError
@@ -24,11 +25,8 @@ if TYPE_CHECKING:
     from validate.kustomize.render import Build
     from validate.kustomize.undone import Undone
 
-# The alphabet of Kubernetes' hashes, which Kustomize uses for the suffix of generated names.
 
-
-@dataclass(frozen=True, slots=True)
-class Traced:
+class Traced(Struct, frozen=True):
     """What an overlay renders, what its kustomizations asked for (or wrote over), and what it reads.
 
     ``complete``: nothing but ``reads`` decides what it renders; a base that is fetched would.
@@ -74,8 +72,7 @@ def trace(tree: Tree, name: str, rendered: str) -> Traced:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Writers:
+class _Writers(Struct, frozen=True, eq=False):
     """Finds who wrote a path of one rendered object.
 
     ``renamed`` maps former names of objects to their final name and the object: Kustomize rewrites

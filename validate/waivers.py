@@ -17,9 +17,10 @@ A waiver that is not as it should be waives nothing, and is a finding of ``inval
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from validate.errors import SourceError
 from validate.place import Writer, unhashed
@@ -37,8 +38,7 @@ KEYS = ("rule", "overlay", "object", "reason", "owner", "expires")
 MORE_KEYS = ("image",)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Waiver:
+class Waiver(Struct, frozen=True, eq=False):
     """One entry of the file; a key that is missing or no text is the empty string.
 
     Attributes:

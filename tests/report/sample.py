@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from validate.finding import Finding, Location, Outcome, OverlayReport, Report, Verdict, Waived, locate
 from validate.place import Origin, Spot, Writer

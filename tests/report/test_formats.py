@@ -9,7 +9,6 @@ from __future__ import annotations
 import html
 import json
 import re
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -18,6 +17,7 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 import validate
 from tests.report.sample import (

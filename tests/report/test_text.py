@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from validate import report as reports
 from validate.finding import Finding, Location, Outcome, OverlayReport, Report, Verdict

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from posixpath import join, normpath
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from validate.argocd.generators import parameters_of
 from validate.argocd.templates import Language, TemplateError
@@ -22,8 +23,7 @@ GENERATE_PATHS = "argocd.argoproj.io/manifest-generate-paths"
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SyncedPath:
+class SyncedPath(Struct, frozen=True, eq=False):
     """One source of one application.
 
     Attributes:

@@ -9,9 +9,10 @@ https://argo-cd.readthedocs.io/en/stable/operator-manual/applicationset/GoTempla
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,8 +24,7 @@ class TemplateError(Exception):
     """A template that is not understood or that asks for what is not there; the message is a clause."""
 
 
-@dataclass(frozen=True, slots=True)
-class Language:
+class Language(Struct, frozen=True):
     """Which templates an ApplicationSet uses: ``goTemplate``, and ``missingkey=error`` among its options."""
 
     go: bool

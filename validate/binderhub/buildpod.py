@@ -8,10 +8,11 @@ fails, with tests against pods recorded from it.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlparse
+
+from msgspec import Struct, field
 
 from validate.binderhub.names import build_name, image_name
 from validate.binderhub.precedence import APPLICATION, Setting, Settings
@@ -45,8 +46,7 @@ class BuildPodError(Exception):
     """BinderHub creates no pod: ``<exception>: <message>``, as its log says."""
 
 
-@dataclass(frozen=True)
-class BuildInputs:
+class BuildInputs(Struct, frozen=True):
     """What a build adds to the configuration.
 
     Attributes:
@@ -70,8 +70,7 @@ class BuildInputs:
     pods: Sequence[Mapping[str, Any]] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class BuildPod:
+class BuildPod(Struct, frozen=True, eq=False):
     """The pod of any build of one overlay.
 
     Attributes:
@@ -90,10 +89,8 @@ class BuildPod:
     push_secret: str = ""
 
 
-class _BuildPodObject(KubeObject):
+class _BuildPodObject(KubeObject, frozen=True):
     """The build pod among rendered objects; its name changes with each build and says nothing."""
-
-    __slots__ = ()
 
     @property
     def title(self) -> str:

@@ -7,10 +7,11 @@ there, refuses what the loader refuses, and keeps the lines.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property, lru_cache, reduce
 from posixpath import join, normpath, splitext
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
 
 from validate.binderhub.mounts import MountedFile, mounted_files
 from validate.binderhub.precedence import APPLICATION, Settings
@@ -41,8 +42,7 @@ class Namespaces(NamedTuple):
     quota: str
 
 
-@dataclass(frozen=True, eq=False)
-class BinderHubConfig:
+class BinderHubConfig(Struct, frozen=True, eq=False, dict=True):
     """The effective configuration: class -> trait -> value; a :class:`validate.place.Document`.
 
     Attributes:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode
-from dataclasses import dataclass, field, replace
 from posixpath import join, normpath
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from validate.binderhub.mounts import mount_path
 
@@ -46,8 +48,7 @@ _IN_URL = r"[a-z][a-z0-9+.-]*://[^/@\s:]*:[^/@\s]+@.*"
 _FETCHED = "ZmV0Y2hlZDpmZXRjaGVk"
 
 
-@dataclass(frozen=True)
-class DockerConfig:
+class DockerConfig(Struct, frozen=True):
     """A docker configuration as far as the tree shows it.
 
     Attributes:

@@ -6,10 +6,11 @@ address would do, so what is reported is blocked whatever the address is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from validate.binderhub.registry import image_host
 from validate.cluster.addresses import Addresses
@@ -61,8 +62,7 @@ class Route(NamedTuple):
     port: Port
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(Struct, frozen=True):
     """A connection that has to be possible.
 
     Attributes:
@@ -78,8 +78,7 @@ class Flow:
     routes: tuple[Route, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class System:
+class System(Struct, frozen=True, eq=False):
     """What takes part.
 
     Attributes:

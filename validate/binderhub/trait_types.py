@@ -6,9 +6,10 @@ those of JSON: a class stands as its dotted name, a callable cannot be written a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +31,7 @@ class _MismatchError(Exception):
         self.chain = chain
 
 
-@dataclass(frozen=True, slots=True)
-class TraitType:
+class TraitType(Struct, frozen=True):
     """A traitlets type such as ``List[Unicode]`` or ``Integer | None``.
 
     Attributes:

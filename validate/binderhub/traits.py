@@ -11,9 +11,11 @@ import pathlib
 import re
 from ast import literal_eval
 from binascii import a2b_hex
-from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from validate.binderhub.trait_types import TraitError, TraitType, parse_type
 
@@ -43,8 +45,7 @@ _SLIP = 0.83
 _QUANTITY = r"[+-]?(\d+\.?\d*|\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?"
 
 
-@dataclass(frozen=True)
-class Trait:
+class Trait(Struct, frozen=True, dict=True):
     """One trait of one class.
 
     Attributes:

@@ -7,8 +7,9 @@ fills in before.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from validate.cluster.cel import ExpressionError, Outcome, UnknownLibraryError, compile_expression
 from validate.cluster.objects import KubeObject, string_map
@@ -40,8 +41,7 @@ _CLUSTER_WIDE = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Verdict:
+class Verdict(Struct, frozen=True, eq=False):
     """One objection of one policy, through one binding.
 
     Attributes:
@@ -59,8 +59,7 @@ class Verdict:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(Struct, frozen=True):
     """An object on its way in, as policies see it."""
 
     value: dict[str, Json]
@@ -114,8 +113,7 @@ class _Request:
         }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Bound:
+class _Bound(Struct, frozen=True, eq=False):
     """A policy through one binding, and the resources that any of its rules names."""
 
     policy: KubeObject
@@ -132,8 +130,7 @@ class _Bound:
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Admission:
+class Admission(Struct, frozen=True, eq=False):
     """The policies of a tree, as they are bound there.
 
     Attributes:
@@ -202,8 +199,7 @@ def verdicts(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class CreatedPod:
+class CreatedPod(Struct, frozen=True):
     """A pod that a controller creates, and the user name that it does so with."""
 
     value: dict[str, Json]

@@ -9,9 +9,10 @@ one is not judged at all.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,16 +58,14 @@ class UnknownLibraryError(Exception):
     """An expression that uses a library of Kubernetes which is not here; the message is its name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What an expression yields: a plain value, or the reason why it has none."""
 
     value: Json
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Expression:
+class Expression(Struct, frozen=True):
     """A compiled expression; ``result`` is the type that it yields: ``BOOL``, ``STRING``, ``DYN`` ..."""
 
     program: Any

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import posixpath
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlparse
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,16 +20,14 @@ _CONFIG_FILE = "/etc/docker/daemon.json"
 _SHORT = {"-H": "--host", "-g": "--data-root"}
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(Struct, frozen=True):
     """A value of a command line (or of ``daemon.json``), and where it stands."""
 
     value: str
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
-class Dockerd:
+class Dockerd(Struct, frozen=True):
     """The daemon of one container.
 
     Attributes:

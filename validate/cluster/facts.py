@@ -7,8 +7,9 @@ that both accept the same files.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
 
 from validate.cluster.limits import Quantity, parse_quantity
 from validate.cluster.scheduling import Node, Taint
@@ -32,8 +33,7 @@ _TITLE = "cluster facts"
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
-@dataclass(frozen=True)
-class NodePool:
+class NodePool(Struct, frozen=True):
     """Nodes that are alike.
 
     Attributes:
@@ -86,8 +86,7 @@ class OutsideNamespace(NamedTuple):
     place: Place
 
 
-@dataclass(frozen=True)
-class ClusterFacts:
+class ClusterFacts(Struct, frozen=True):
     """What is known of a cluster.
 
     Attributes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,8 +19,7 @@ _REFERENCE = re.compile(r"\$(\$|\([^()]*\))")
 _LABEL = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 
 
-@dataclass(frozen=True, slots=True)
-class HostPath:
+class HostPath(Struct, frozen=True):
     """A path on the node, and the places that decide it: the volume's ``path`` first."""
 
     path: str

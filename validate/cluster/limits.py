@@ -7,9 +7,10 @@ Facts from Kubernetes 1.34: ``pkg/apis/core/v1/defaults.go``, ``plugin/pkg/admis
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, total_ordering
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from msgspec import Struct
 
 from validate.cluster.selectors import as_text
 from validate.place import Json, Place, lookup
@@ -36,8 +37,8 @@ _SUFFIXES = {
 }
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Quantity:
+@total_ordering
+class Quantity(Struct, frozen=True, eq=False):
     """An amount of a resource: cores of CPU, bytes of memory, objects.
 
     Attributes:
@@ -46,7 +47,16 @@ class Quantity:
     """
 
     nano: int
-    text: str = field(default="", compare=False)
+    text: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Quantity) and self.nano == other.nano
+
+    def __lt__(self, other: Quantity) -> bool:
+        return self.nano < other.nano
+
+    def __hash__(self) -> int:
+        return hash(self.nano)
 
     def __add__(self, other: Quantity) -> Quantity:
         return Quantity(self.nano + other.nano)

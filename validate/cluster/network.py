@@ -16,9 +16,10 @@ Not modelled, because the API leaves it to the network plugin or to the cluster:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct, field
 
 from validate.cluster.addresses import Addresses
 from validate.cluster.selectors import as_text, selects
@@ -71,8 +72,7 @@ class Port(NamedTuple):
         return f"{self.number}/{self.protocol}"
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """One end of a connection.
 
     Attributes:
@@ -128,8 +128,7 @@ class Miss(NamedTuple):
         return self.at.path[-1] == "ports"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Side:
+class Side(Struct, frozen=True, eq=False):
     """What the policies of one end say to a connection.
 
     Attributes:
@@ -150,8 +149,7 @@ class Side:
         return bool(self.openings) or not self.isolating
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Decision:
+class Decision(Struct, frozen=True, eq=False):
     """Whether a connection is allowed, and what decides."""
 
     egress: Side
@@ -168,8 +166,7 @@ class Decision:
         return tuple(side for side in (self.egress, self.ingress) if not side.allowed)
 
 
-@dataclass(frozen=True, eq=False)
-class Network:
+class Network(Struct, frozen=True, eq=False):
     """The policies of a tree, and the namespaces that their selectors can mean.
 
     Attributes:
@@ -180,7 +177,7 @@ class Network:
 
     policies: Mapping[str, tuple[_Policy, ...]]
     namespaces: Mapping[str, Mapping[str, str]]
-    selected: dict[tuple[object, ...], tuple[_Policy, ...]] = field(default_factory=dict, repr=False)
+    selected: dict[tuple[object, ...], tuple[_Policy, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, objects: Iterable[KubeObject], outside: Iterable[OutsideNamespace] = ()) -> Network:
@@ -290,8 +287,7 @@ class _Target(NamedTuple):
     names: tuple[ContainerPort, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _RulePort:
+class _RulePort(Struct, frozen=True, eq=False):
     """An entry of ``ports``."""
 
     protocol: str
@@ -314,8 +310,7 @@ class _RulePort:
         return False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Peer:
+class _Peer(Struct, frozen=True, eq=False):
     """An entry of ``to`` or ``from``; ``block`` is None where selectors say who is meant."""
 
     place: Place
@@ -345,8 +340,7 @@ class _Peer:
         return found
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Rule:
+class _Rule(Struct, frozen=True, eq=False):
     """An entry of ``egress`` or ``ingress``; no peers are all, and no ports are all."""
 
     place: Place
@@ -383,8 +377,7 @@ class _Rule:
                 yield Miss(self.place, peer.place / obstacles[0], min(len(obstacles), 2))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Policy:
+class _Policy(Struct, frozen=True, eq=False):
     """A NetworkPolicy; ``rules`` has the directions that it isolates in."""
 
     object: KubeObject

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from validate.place import Json, Origin, Path, Place, lookup
 
@@ -23,8 +24,7 @@ _POD_TEMPLATES: dict[str, Path] = {
 }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class KubeObject:
+class KubeObject(Struct, frozen=True, eq=False):
     """One object as Kustomize rendered it; a :class:`validate.place.Document`."""
 
     value: dict[str, Json]
@@ -89,8 +89,7 @@ class KubeObject:
         return PodView(self, template) if (template / "spec").exists else None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PodView:
+class PodView(Struct, frozen=True, eq=False):
     """A pod (template): ``template`` is the place that has ``metadata`` and ``spec``."""
 
     owner: KubeObject
@@ -130,8 +129,7 @@ class PodView:
         return None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ContainerView:
+class ContainerView(Struct, frozen=True, eq=False):
     """One container of a pod."""
 
     place: Place

@@ -6,8 +6,9 @@ included. So is what Kubernetes makes by itself in every namespace.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 from validate.cluster.reference_table import CLUSTER_WIDE
 
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 ANY_NAMESPACE = "*"
 
 
-@dataclass(frozen=True, slots=True)
-class Producer:
+class Producer(Struct, frozen=True):
     """An object that will exist once the overlay runs.
 
     Attributes:

@@ -6,8 +6,9 @@ Kubernetes 1.34: grants only add up, there is nothing that takes one away.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from validate.cluster.selectors import selects
 
@@ -21,8 +22,7 @@ _GROUP = "rbac.authorization.k8s.io"
 _ALL = "*"
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(Struct, frozen=True):
     """A call to the Kubernetes API that somebody makes.
 
     Attributes:
@@ -93,8 +93,7 @@ _BUILT_IN = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Struct, frozen=True):
     """One rule of a role that is bound to the ServiceAccount.
 
     Attributes:
@@ -131,8 +130,7 @@ class Grant:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Grants:
+class Grants(Struct, frozen=True):
     """Everything that one ServiceAccount is granted."""
 
     grants: tuple[Grant, ...]

@@ -6,8 +6,9 @@ Prometheus Operator v1 and Argo CD v1alpha1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 _CORE = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One kind of reference.
 
     ``holder`` leads to the mapping that names something; ``[]`` is any element of a list, ``*`` any

@@ -7,10 +7,12 @@ with the destination of the sync.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from validate.cluster.producers import ANY_NAMESPACE, Producer, is_built_in, producers
 from validate.cluster.reference_table import CLUSTER_WIDE, POD_ROWS, Row, rows_of
@@ -24,8 +26,7 @@ if TYPE_CHECKING:
     from validate.place import Place
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """One object, and perhaps a key of it, that another object needs.
 
     Attributes:

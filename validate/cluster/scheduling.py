@@ -12,9 +12,10 @@ Tolerations with the operators Lt and Gt tolerate nothing here: their feature ga
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from msgspec import Struct
 
 from validate.cluster.selectors import (
     Requirement,
@@ -51,8 +52,7 @@ class Taint(NamedTuple):
         return f"{self.key}={self.value}:{self.effect}" if self.value else f"{self.key}:{self.effect}"
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """A node as the scheduler sees it.
 
     ``name`` is empty for a node whose name no pod mentions.
@@ -141,8 +141,7 @@ class Refusal(NamedTuple):
     sentence: str
 
 
-@dataclass(frozen=True)
-class Placement:
+class Placement(Struct, frozen=True):
     """What a pod demands of a node, and what it tolerates.
 
     Attributes:

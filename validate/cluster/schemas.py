@@ -12,11 +12,12 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from binascii import Error as Base64Error
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path as File
 from re import search
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from msgspec import Struct
 
 from validate.place import dotted
 
@@ -57,8 +58,7 @@ _LONG_GONE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class SchemaError:
+class SchemaError(Struct, frozen=True):
     """One thing that the API server refuses.
 
     Attributes:
@@ -72,8 +72,7 @@ class SchemaError:
     versions: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SchemaVerdict:
+class SchemaVerdict(Struct, frozen=True):
     """What the schemas say of one object.
 
     Attributes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
 
 from validate.cluster.selectors import as_text, selects, selects_map
 
@@ -26,8 +27,7 @@ class Target(NamedTuple):
     place: Place | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Selection:
+class Selection(Struct, frozen=True, eq=False):
     """What one object selects.
 
     Attributes:

@@ -7,10 +7,11 @@ Kubernetes 1.21, of which ``merge-keys.json`` is the part that says which lists 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from validate.source import Field
 
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 _DIRECTIVE = "$patch"
 
 
-@dataclass(frozen=True, slots=True)
-class MergeSchema:
+class MergeSchema(Struct, frozen=True):
     """One node of the schema: what lies below a field, and how a list there is merged."""
 
     node: Mapping[str, Any]

@@ -8,11 +8,13 @@ import shutil
 import subprocess
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from validate.errors import CannotCheckError, SourceError
 
@@ -29,8 +31,7 @@ _SCHEMA = "merge-keys.json"
 _TIMEOUT_SECONDS = 300
 
 
-@dataclass(frozen=True, slots=True)
-class Kustomize:
+class Kustomize(Struct, frozen=True):
     """A kustomize of the version that Argo CD uses.
 
     ``scratch`` is the directory for what is thrown away, the system's own where it is None: whoever

@@ -12,10 +12,12 @@ from __future__ import annotations
 import json
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from validate.errors import SourceError
 from validate.kustomize import transformers
@@ -57,8 +59,7 @@ _DEFAULT = "default"
 _REMOTE = re.compile(r"://|^(git@|github\.com[/:])|\?(ref|version|timeout|submodules)=")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One thing that a kustomization asks for, and whether it changed anything.
 
     ``title`` says it in the words of the file: ``patch daemonset.placement.yaml``.
@@ -70,8 +71,7 @@ class Entry:
     changed: bool
 
 
-@dataclass(slots=True)
-class Item:
+class Item(Struct):
     """An object on its way through the tree.
 
     Attributes:
@@ -112,8 +112,7 @@ class Item:
         return self.field.text("metadata", "namespace")
 
 
-@dataclass(slots=True)
-class Tree:
+class Tree(Struct):
     """What an overlay's kustomizations make: objects, what was asked for, and the files read.
 
     ``undone`` lists what patches write and transformers of Kustomize write over.

@@ -6,8 +6,9 @@ Kustomize runs ``patches`` before ``namespace``, ``namePrefix``, ``labels``, ``c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from validate.kustomize.transformers import split_image
 from validate.place import Json, Origin, Path, Writer
@@ -22,8 +23,7 @@ _PATCHES = (Writer.STRATEGIC_MERGE, Writer.JSON_PATCH)
 _SWEEPING = (Writer.NAMESPACE, Writer.LABELS, Writer.ANNOTATIONS)
 
 
-@dataclass(frozen=True, slots=True)
-class Undone:
+class Undone(Struct, frozen=True):
     """A value that a patch writes, and that is another one in the end.
 
     Attributes:

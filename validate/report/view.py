@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Style(StrEnum):
@@ -18,8 +19,7 @@ class Style(StrEnum):
     PLACE = "36"
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """Options of a report. Without colours it is the same text without the codes."""
 
     verbose: bool = False

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from validate.cluster.scheduling import Placement, counter_example, why_not
 from validate.rules.rule import Breach, OverlayRule, Severity

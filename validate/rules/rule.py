@@ -8,9 +8,10 @@ it. Rules are pure: they look at places and yield breaches; the engine adds ever
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -35,8 +36,7 @@ class NotApplicable(Exception):  # noqa: N818 - an outcome, not an error
     """Raised by a rule that has nothing to judge; the reason is counted and shown, never silently green."""
 
 
-@dataclass(frozen=True, slots=True)
-class Breach:
+class Breach(Struct, frozen=True):
     """One way in which a rule does not hold.
 
     Attributes:
@@ -54,7 +54,7 @@ class Breach:
     fix: str
     evidence: str = ""
     related: tuple[Place | Spot, ...] = ()
-    edits: tuple[Edit, ...] = field(default=(), hash=False)
+    edits: tuple[Edit, ...] = ()
     image: str = ""
 
 
