@@ -15,7 +15,6 @@ from msgspec import Struct
 
 from validate.binderhub.mounts import MountedFile, mounted_files
 from validate.binderhub.precedence import APPLICATION, Settings
-from validate.binderhub.traits import TraitSchema
 from validate.errors import SourceError
 from validate.place import Place, Writer
 from validate.source import Field, compose
@@ -108,11 +107,7 @@ class BinderHubConfig(Struct, frozen=True, eq=False, dict=True):
 
         A refused value is returned as it is written. None for a default that BinderHub computes.
         """
-        known = TraitSchema.load().traits(class_name).get(trait)
-        setters = self.settings.setters(class_name, trait)
-        if not setters:
-            return known.default if known else None
-        return self.settings.accepted(class_name, trait, setters[0].value)
+        return self.settings.effective(class_name, trait)
 
     @cached_property
     def namespaces(self) -> Namespaces:

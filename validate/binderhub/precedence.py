@@ -47,6 +47,23 @@ class Settings:
         known = self._schema.traits(class_name).get(trait)
         return _accepted(known, value) if known else value
 
+    def effective(self, class_name: str, trait: str) -> Json:
+        """Return the value that the trait will have: what decides it, else its default.
+
+        A refused value is returned as it is written. None for a default that BinderHub computes.
+        """
+        setters = self.setters(class_name, trait)
+        if setters:
+            return self.accepted(class_name, trait, setters[0].value)
+        known = self._schema.traits(class_name).get(trait)
+        return known.default if known else None
+
+    def unrecognized(self, class_name: str) -> tuple[str, ...]:
+        """Return what is set on objects of that class that is no trait of theirs; a section is none of it."""
+        traits = self._schema.traits(class_name)
+        written = {name for layer in self._layers(class_name) for name in layer}
+        return tuple(sorted(name for name in written if name not in traits and not name[:1].isupper()))
+
     def load(self, class_name: str) -> dict[str, Setting]:
         """Return what the configuration sets on an object of that class, as the object will hold it.
 

@@ -6,7 +6,6 @@ Both read a ``config.json`` of the same form.
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64decode
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
@@ -73,8 +72,8 @@ def docker_finds(auths: Mapping[str, Json], image: str) -> str | None:
 def binderhub_asks(auths: Mapping[str, Json], config: BinderHubConfig) -> RegistryQuery:
     """Return how BinderHub asks for images when ``auths`` is what its own docker configuration holds."""
     name = _CLASSES.get(config.trait("BinderHub", "registry_class").text, "DockerRegistry")
-    url = config.trait(name, "url").text or _default_url(auths)
-    key = config.trait(name, "auth_config_url").text or _default_key(auths, url)
+    url = config.trait(name, "url").text or default_url(auths)
+    key = config.trait(name, "auth_config_url").text or default_key(auths, url)
     configured = config.trait(name, "username")
     if configured.text and config.trait(name, "password").text:
         return RegistryQuery(url, None, configured)
@@ -93,13 +92,15 @@ def binderhub_finds(auths: Mapping[str, Json], image: str, config: BinderHubConf
     return str(query.configured) if query.configured is not None else query.key
 
 
-def _default_url(auths: Mapping[str, Json]) -> str:
+def default_url(auths: Mapping[str, Json]) -> str:
+    """Return the registry that BinderHub asks where ``url`` is not set: that of the first key."""
     first = next(iter(auths), _DOCKER_HUB_API)
     url = first if "://" in first else f"https://{first}"
     return _DOCKER_HUB_API if url.rstrip("/") == DOCKER_HUB_KEY.rstrip("/") else url
 
 
-def _default_key(auths: Mapping[str, Json], url: str) -> str:
+def default_key(auths: Mapping[str, Json], url: str) -> str:
+    """Return the key whose credentials BinderHub uses there where ``auth_config_url`` is not set."""
     if url in auths:
         return url
     try:
@@ -112,14 +113,25 @@ def _default_key(auths: Mapping[str, Json], url: str) -> str:
     return DOCKER_HUB_KEY if f".{host}".endswith(_DOCKER_HUB_DOMAINS) else url
 
 
-def _is_readable(entry: Json) -> bool:
-    """Whether BinderHub gets user and password from an entry: of ``auth`` alone, in base64."""
+def basic_auth(entry: Json) -> tuple[str, str] | None:
+    """Return the user and password that BinderHub gets from an entry: of ``auth`` alone, in base64.
+
+    Raises:
+        ValueError: there is one that holds no user and password.
+    """
     auth = entry.get("auth") if isinstance(entry, dict) else None
     if not isinstance(auth, str) or not auth:
-        return False
+        return None
+    user, colon, password = b64decode(auth).decode().partition(":")
+    if not colon:
+        raise ValueError("auth is not the base64 of user:password")
+    return user, password
+
+
+def _is_readable(entry: Json) -> bool:
     try:
-        return ":" in b64decode(auth).decode()
-    except (binascii.Error, UnicodeDecodeError):
+        return basic_auth(entry) is not None
+    except ValueError:
         return False
 
 
