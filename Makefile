@@ -2,11 +2,14 @@
 
 # The one that Argo CD renders with; validate refuses another.
 KUSTOMIZE_VERSION := v5.8.1
+# renovate: go=github.com/rhysd/actionlint
+ACTIONLINT_VERSION := v1.7.12
+# renovate: pypi=uv
+UV_VERSION := 0.13.9
+# These are compared with, and needed for nothing else.
 KUBECONFORM_VERSION := v0.7.0
-# These two are compared with, and needed for nothing else.
 CHECKOV_VERSION := 3.3.13
 CONFTEST_VERSION := v0.69.0
-UV_VERSION := 0.13.9
 
 # Compiled modules are kept from run to run, whatever the environment says: without them each run compiles validate.
 unexport PYTHONDONTWRITEBYTECODE
@@ -22,9 +25,13 @@ dev := .venv/dev.stamp
 docs := .venv/docs.stamp
 # The version in the name: a new one is installed.
 kustomize := .tools/kustomize-$(KUSTOMIZE_VERSION)
+actionlint := .tools/actionlint-$(ACTIONLINT_VERSION)
 kubeconform := .tools/kubeconform-$(KUBECONFORM_VERSION)
 checkov := .tools/checkov-$(CHECKOV_VERSION)
 conftest := .tools/conftest-$(CONFTEST_VERSION)
+
+# By their first lines, so that a new one is checked as well. (A number sign would begin a comment here.)
+shell_scripts = $(shell grep -rlE '^.!(/bin/sh|/usr/bin/env bash)$$' .ci tools components)
 
 .PHONY: help
 help: ## Show this list
@@ -34,21 +41,31 @@ help: ## Show this list
 validate: $(runtime) $(kustomize) ## Prove that the overlays will work; OVERLAYS="kind eks" for some of them
 	@$(python) -m validate $(OVERLAYS)
 
+.PHONY: setup
+setup: $(runtime) $(kustomize) ## Set up what validate needs, and nothing else
+
 .PHONY: test
 test: $(dev) $(kustomize) ## Run the tests; TESTS=tests/cluster for some of them
 	@PATH="$(CURDIR)/.tools:$$PATH" $(python) -m pytest --numprocesses auto $(TESTS)
 
 .PHONY: check
-check: $(dev) ## Check style, types and the direction of imports
+check: $(dev) $(actionlint) ## Check style, types, the direction of imports, shell scripts and workflows
 	@$(python) -m ruff check
 	@$(python) -m ruff format --check
 	@$(python) -m mypy
 	@.venv/bin/lint-imports --no-logo
+	@.venv/bin/shellcheck $(shell_scripts)
+	@$(actionlint) -shellcheck .venv/bin/shellcheck -pyflakes '' .github/workflows/*.yaml
+	@.venv/bin/zizmor --offline --quiet --persona pedantic .github/workflows action.yml .pre-commit-hooks.yaml
 
 .PHONY: docs
 docs: $(docs) ## Build the documentation into docs/_build/html; a warning is an error
 	@$(python) -m sphinx --quiet --fail-on-warning --builder html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+.PHONY: links
+links: $(docs) ## Ask every address that the documentation links to whether it is still there
+	@$(python) -m sphinx --quiet --builder linkcheck docs docs/_build/links
 
 .PHONY: pages
 pages: $(runtime) ## Write the pages of the rules anew from their docstrings and cases
@@ -85,6 +102,9 @@ $(docs): requirements/docs.txt $(runtime)
 $(kustomize): tools/install-kustomize
 	@tools/install-kustomize $(KUSTOMIZE_VERSION) $@
 	@touch $@
+
+$(actionlint):
+	@tools/go-install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION) $@
 
 $(kubeconform):
 	@tools/go-install github.com/yannh/kubeconform/cmd/kubeconform@$(KUBECONFORM_VERSION) $@

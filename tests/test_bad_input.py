@@ -70,7 +70,7 @@ def test_an_unknown_overlay(validate, repository):
 
 def test_no_kustomize(validate, repository, tmp_path):
     problem = the_error(validate(repository({}), KUSTOMIZE="", PATH=str(tmp_path)))
-    assert problem.startswith("kustomize is not installed; run 'make validate'")
+    assert problem.startswith("kustomize is not installed; run 'make setup' or 'go install ")
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,8 @@ def test_a_component_is_one_and_has_a_readme(component: Path) -> None:
 
 @pytest.mark.parametrize("lock", LOCKS, ids=relative)
 def test_a_lock_names_hashes_and_no_index(lock: Path) -> None:
-    lines = [line for line in lock.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    text = lock.read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     assert all(re.match(r"    --hash=sha256:[0-9a-f]{64}|[a-z0-9.-]+==\S+ .*\\$", line) for line in lines)
     assert all(after.startswith("    --hash") for line, after in pairwise(lines) if "==" in line)
 

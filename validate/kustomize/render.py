@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 VERSION = "5.8"
 _PINNED = "5.8.1"
+_MODULE = "sigs.k8s.io/kustomize/kustomize/v5"
 # A rendering of 40 objects needs 35 MB in all: collecting garbage on the way is a third of its work.
 _LESS_GARBAGE_COLLECTION = {"GOGC": "400"}
 _WRAPPER = "kustomization.yaml"
@@ -167,7 +168,7 @@ def find_kustomize(root: Path) -> Kustomize:
         CannotCheckError: there is none, or not of version 5.8.
     """
     path = locate_kustomize(root)
-    way_out = f"run 'make validate', which installs {_PINNED} into .tools, or set KUSTOMIZE to one"
+    way_out = f"run 'make setup' or 'go install {_MODULE}@v{_PINNED}', or set KUSTOMIZE to one"
     if path is None:
         raise CannotCheckError(f"kustomize is not installed; {way_out}")
     try:
