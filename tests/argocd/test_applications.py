@@ -282,6 +282,9 @@ DATA: dict[str, Json] = {"a": {"b": "Text", "list": ["x", "y"], "number": 7, "ye
         ("{{.a.b}}-{{ .k }}", "Text-v"),
         ("{{ index .a.list 1 }}", "y"),
         ('{{ index .a "b" }}', "Text"),
+        # As Go and Sprig have it: missingkey=error is for fields alone.
+        ('{{ index . "nothing" | default .k }}', "v"),
+        ('{{ index .a "b" | default .k }}', "Text"),
         ('{{ join ";" .a.list }}', "x;y"),
         ('{{ .a.list | join "," }}', "x,y"),
         ("{{ .a.b | lower }}", "text"),

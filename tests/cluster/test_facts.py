@@ -28,7 +28,7 @@ from validate.place import Writer
 if TYPE_CHECKING:
     import pathlib
 
-KEYS = "kubernetes, disposable, nodePools, namespaces, provides or generatePaths"
+KEYS = "cluster, kubernetes, disposable, nodePools, namespaces, provides or generatePaths"
 SCHEMA = json.loads(resources.files("validate.cluster").joinpath("cluster.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
@@ -63,9 +63,11 @@ def test_every_fact_is_read_with_its_line(tmp_path: pathlib.Path) -> None:
           - {kind: ClusterSecretStore, name: vault}
           - {kind: Secret, name: registry-credentials, namespace: binder, keys: [config.json]}
         generatePaths: [., /base]
+        cluster: research
         """,
     )
     (pool,) = facts.pools
+    assert facts.cluster == "research"
     assert facts.kubernetes == ("1.33", "1.34")
     assert facts.disposable
     assert (pool.name, pool.labels) == ("builds", {"pool": "builds", "gpu": "true"})
@@ -89,6 +91,7 @@ def test_what_is_not_said_has_a_documented_default(tmp_path: pathlib.Path) -> No
     for facts in (read(tmp_path, "{}"), no_facts("overlays/x/cluster.yaml")):
         assert facts.kubernetes == DEFAULT_KUBERNETES
         assert not facts.disposable
+        assert not facts.cluster
         assert facts.pools == facts.provides == facts.namespaces == facts.generate_paths == ()
     assert (
         str((no_facts("overlays/x/cluster.yaml").place / "nodePools").origin) == "overlays/x/cluster.yaml:1"
@@ -102,7 +105,7 @@ def test_what_is_not_said_has_a_documented_default(tmp_path: pathlib.Path) -> No
         ("{}\n---\n{}\n", "3: has a second document; keep one"),
         ("- a\n", f"1: the file is a list; write a mapping with {KEYS}"),
         ("disposable: false\nnodepools: []\n", "2: nodepools is unknown; write nodePools"),
-        ("colour: red\n", f"1: colour is unknown; write {KEYS}"),
+        ("shade: red\n", f"1: shade is unknown; write {KEYS}"),
         ("kubernetes: [1.30]\n",
          '1: kubernetes[0] is the number 1.3; quote versions, as in "1.30", which YAML else reads as 1.3'),
         ('kubernetes: ["1.24"]\n',
@@ -112,6 +115,8 @@ def test_what_is_not_said_has_a_documented_default(tmp_path: pathlib.Path) -> No
         ('kubernetes:\n- "1.33"\n- "1.33"\n', "3: kubernetes[1] is 1.33 again; write each version once"),
         ('kubernetes: "1.33"\n', "1: kubernetes is the string '1.33'; write a list"),
         ("kubernetes: []\n", "1: kubernetes is an empty list; name the minor versions that the cluster runs"),
+        ("cluster: 7\n", "1: cluster is the number 7; write a string, in quotes if need be"),
+        ("cluster: ''\n", "1: cluster is empty; give it a value"),
         ("disposable: 'yes'\n", "1: disposable is the string 'yes'; write true or false, without quotes"),
         ("nodePools:\n- labels: {}\n", "2: nodePools[0] has no name; add it"),
         ("nodePools:\n- {name: a}\n- {name: a}\n",

@@ -161,11 +161,15 @@ def _call(name: str, values: list[Json], expression: str) -> Json:
 
 
 def _index(value: Json, *keys: str | int) -> Json:
+    """Return what stands at the keys; a key that a mapping lacks is nothing, whatever ``missingkey`` says."""
     for key in keys:
-        in_list = isinstance(value, list) and isinstance(key, int) and key >= 0
-        if not in_list and not (isinstance(value, dict) and isinstance(key, str)):
-            raise TypeError(key)
-        value = value[key]  # type: ignore[index]
+        match value:
+            case list() if isinstance(key, int) and key >= 0:
+                value = value[key]
+            case dict() if isinstance(key, str):
+                value = value.get(key)
+            case _:
+                raise TypeError(key)
     return value
 
 

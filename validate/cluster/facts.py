@@ -91,6 +91,7 @@ class ClusterFacts(Struct, frozen=True):
 
     Attributes:
         document: ``cluster.yaml``; one that says nothing where there is none.
+        cluster: what Argo CD calls it, empty where that is the name of the overlay.
         kubernetes: the minor versions that it runs now and after its next upgrade, such as ``1.33``.
         disposable: it is thrown away after use: literal credentials and unpinned images are accepted.
         pools: its node pools.
@@ -100,6 +101,7 @@ class ClusterFacts(Struct, frozen=True):
     """
 
     document: Document
+    cluster: str = ""
     kubernetes: tuple[str, ...] = DEFAULT_KUBERNETES
     disposable: bool = False
     pools: tuple[NodePool, ...] = ()
@@ -133,11 +135,12 @@ def read_facts(root: pathlib.Path, file: str) -> ClusterFacts:
     document = SourceDocument(_TITLE, documents[0])
     facts = _Part(documents[0], ())
     parts = facts.parts(
-        known=("kubernetes", "disposable", "nodePools", "namespaces", "provides", "generatePaths"),
+        known=("cluster", "kubernetes", "disposable", "nodePools", "namespaces", "provides", "generatePaths"),
         required=(),
     )
     return ClusterFacts(
         document,
+        cluster=parts["cluster"].name() if "cluster" in parts else "",
         kubernetes=_read_versions(parts["kubernetes"]) if "kubernetes" in parts else DEFAULT_KUBERNETES,
         disposable=parts["disposable"].boolean() if "disposable" in parts else False,
         pools=tuple(_read_pools(document, parts.get("nodePools"))),
