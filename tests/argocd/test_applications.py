@@ -95,14 +95,36 @@ def test_a_chart_is_not_a_path_and_every_source_that_is_one_counts(tmp_path: Pat
     assert [path for path, _ in synced(tree(tmp_path, argocd__app_yaml=several))] == ["a", "b"]
 
 
-def test_kustomizations_and_other_kinds_are_skipped_and_subdirectories_are_read(tmp_path: Path) -> None:
+PROJECT = "{apiVersion: argoproj.io/v1alpha1, kind: AppProject, metadata: {name: p}}"
+
+
+def test_other_kinds_are_skipped_and_subdirectories_are_read(tmp_path: Path) -> None:
     root = tree(
         tmp_path,
-        argocd__kustomization_yaml=APPLICATION,
-        argocd__project_yaml="{apiVersion: argoproj.io/v1alpha1, kind: AppProject, metadata: {name: p}}",
+        argocd__project_yaml=PROJECT,
         argocd__deep__app_yaml=APPLICATION,
+        argocd__deep__kustomization_yaml="resources: [app.yaml]\n",
     )
     assert len(read_applications(root)) == 1
+
+
+def test_with_a_kustomization_what_it_renders_is_what_counts(tmp_path: Path) -> None:
+    root = tree(
+        tmp_path,
+        argocd__kustomization_yaml="resources: [app.yaml, project.yaml]\nnamespace: argocd\n",
+        argocd__app_yaml=APPLICATION,
+        argocd__project_yaml=PROJECT,
+        argocd__left_yaml=APPLICATION.replace("binderhub-kind", "binderhub-left"),
+    )
+    (item,) = read_applications(root)
+    assert item.application == "binderhub-kind"
+    assert [project.at("metadata", "namespace").value for project in item.projects] == ["argocd"]
+
+
+def test_a_kustomization_that_names_nothing_is_said_with_its_line(tmp_path: Path) -> None:
+    root = tree(tmp_path, argocd__kustomization_yaml="resources: [gone.yaml]\n")
+    with pytest.raises(SourceError, match=r"argocd/kustomization.yaml:1: names gone.yaml"):
+        read_applications(root)
 
 
 def test_without_the_directory_nothing_is_synced(tmp_path: Path) -> None:

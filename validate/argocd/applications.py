@@ -6,10 +6,13 @@ from posixpath import join, normpath
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from validate.argocd.generators import parameters_of
 from validate.argocd.templates import Language, TemplateError
 from validate.errors import SourceError
+from validate.kustomize.files import FILE_NAMES, find_kustomization
+from validate.kustomize.tree import read_tree
 from validate.place import Json, Place, Writer, lookup
 from validate.source import SourceDocument, read_documents
 
@@ -18,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from validate.place import Path
+    from validate.source import Field
 
 GENERATE_PATHS = "argocd.argoproj.io/manifest-generate-paths"
-_KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml")
 
 
 class SyncedPath(Struct, frozen=True, eq=False):
@@ -35,6 +38,8 @@ class SyncedPath(Struct, frozen=True, eq=False):
         namespace: default namespace there.
         generate_paths: what ``manifest-generate-paths`` names, relative to the repository.
         spec: the whole ``spec`` of the Application, templates filled in.
+        generator: the generator of an ApplicationSet that yields it, None for an Application.
+        projects: the AppProjects that stand beside it.
     """
 
     path: str
@@ -45,6 +50,12 @@ class SyncedPath(Struct, frozen=True, eq=False):
     namespace: str
     generate_paths: tuple[str, ...]
     spec: Json
+    generator: Place | None = None
+    projects: tuple[Place, ...] = ()
+
+    def spec_text(self, *path: str) -> str:
+        """Return a text of its ``spec``, empty where there is none."""
+        return _text(self.spec, *path)
 
     @property
     def source(self) -> Place:
@@ -61,28 +72,36 @@ class SyncedPath(Struct, frozen=True, eq=False):
 def read_applications(root: pathlib.Path, directory: str = "argocd") -> tuple[SyncedPath, ...]:
     """Return what the Applications and ApplicationSets below ``directory`` sync.
 
+    Where the directory has a kustomization, that is those which it renders.
+
     Raises:
         SourceError: a file that cannot be read, or an ApplicationSet that is not expanded here.
     """
-    files = sorted(file for suffix in ("yaml", "yml") for file in (root / directory).rglob(f"*.{suffix}"))
-    return tuple(
-        synced
-        for file in files
-        if file.name not in _KUSTOMIZATIONS
-        for synced in _read_file(root, file.relative_to(root).as_posix())
-    )
+    known = [
+        SourceDocument(f"{kind} {field.text('metadata', 'name')}", field)
+        for field in _objects(root, directory)
+        if field.text("apiVersion").startswith("argoproj.io/") and (kind := field.text("kind"))
+    ]
+    projects = tuple(one.place for one in known if one.title.startswith("AppProject "))
+    return tuple(replace(synced, projects=projects) for document in known for synced in _read(root, document))
 
 
-def _read_file(root: pathlib.Path, file: str) -> Iterator[SyncedPath]:
-    for field in read_documents(root, file, Writer.SOURCE):
-        if not field.text("apiVersion").startswith("argoproj.io/"):
-            continue
-        kind = field.text("kind")
-        document = SourceDocument(f"{kind} {field.text('metadata', 'name')}", field)
-        if kind == "Application":
-            yield from _sources(document.value, document.place)
-        elif kind == "ApplicationSet":
-            yield from _expand(root, document.place)
+def _objects(root: pathlib.Path, directory: str) -> Iterator[Field]:
+    if find_kustomization(root, directory):
+        yield from (item.field for item in read_tree(root, directory).items)
+        return
+    for suffix in ("yaml", "yml"):
+        for file in sorted((root / directory).rglob(f"*.{suffix}")):
+            if file.name not in FILE_NAMES:
+                yield from read_documents(root, file.relative_to(root).as_posix(), Writer.SOURCE)
+
+
+def _read(root: pathlib.Path, document: SourceDocument) -> Iterator[SyncedPath]:
+    kind = (document.place / "kind").text
+    if kind == "Application":
+        yield from _sources(document.value, document.place)
+    elif kind == "ApplicationSet":
+        yield from _expand(root, document.place)
 
 
 def _expand(root: pathlib.Path, application_set: Place) -> Iterator[SyncedPath]:
@@ -99,7 +118,8 @@ def _expand(root: pathlib.Path, application_set: Place) -> Iterator[SyncedPath]:
     template = spec / "template"
     for generator in (spec / "generators").each():
         for parameters in parameters_of(root, generator, language):
-            yield from _sources(_filled(template, parameters, language), template)
+            for synced in _sources(_filled(template, parameters, language), template):
+                yield replace(synced, generator=generator)
 
 
 def _filled(template: Place, parameters: dict[str, Json], language: Language) -> Json:

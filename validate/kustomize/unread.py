@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from validate.source import Field
 
 _DIRECTORIES = ("base", "components", "policies")
+# Applied by hand, where it has a kustomization.
+_APPLIED = "argocd"
 # What Kustomize makes objects and their content of. Everything else (pictures, prose, OWNERS) is for people.
 _SUFFIXES = frozenset(
     ".yaml .yml .json .toml .env .properties .ini .cfg .conf .sh .py .crt .pem .tpl .tmpl".split()
@@ -35,8 +37,9 @@ def unread_files(root: pathlib.Path, overlays: Iterable[str], reads: Collection[
     ``overlays`` are directories of overlays, ``reads`` what they read; all paths are relative to
     ``root``.
     """
-    files = [file for top in (*_DIRECTORIES, *overlays) for file in _manifests(root, top)]
-    left = [file for file in files if file not in reads]
+    applied = find_kustomization(root, _APPLIED)
+    tops = (*_DIRECTORIES, *overlays, *([_APPLIED] if applied else ()))
+    left = [file for top in tops for file in _manifests(root, top) if file not in reads]
     neutral = find_kustomization(root, ".")
     elsewhere = [file for file in left if PurePosixPath(file).name in FILE_NAMES]
     named = {
@@ -44,7 +47,7 @@ def unread_files(root: pathlib.Path, overlays: Iterable[str], reads: Collection[
         for kustomization in (*elsewhere, *([neutral] if neutral else ()))
         for path in _named(root, kustomization)
     }
-    return tuple(file for file in left if file not in named)
+    return tuple(file for file in left if file not in named and file != applied)
 
 
 def _manifests(root: pathlib.Path, directory: str) -> Iterator[str]:

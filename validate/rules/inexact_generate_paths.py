@@ -41,7 +41,7 @@ class InexactGeneratePaths(RepositoryRule[_Listed]):
     The list is relative to the overlay, or to the repository with a slash in front. Here it is
     `generatePaths` of `cluster.yaml`, from which the ApplicationSet makes the annotation. The finding
     has the exact list. An application without the annotation is rendered after each commit, which is
-    slow and not wrong, so it is not judged.
+    slow and not wrong, so it is not judged, unless `cluster.yaml` has the list: then it was lost.
     """
 
     id = "inexact-generate-paths"
@@ -54,15 +54,32 @@ class InexactGeneratePaths(RepositoryRule[_Listed]):
 
     def check(self, repository: Repository, facts: Mapping[str, _Listed]) -> Iterator[tuple[str, Breach]]:
         """Compare the list of each application with what its overlay reads."""
-        applications = [one for one in the_applications(repository) if one.generate_paths]
+        lists = {overlay for overlay, listed in facts.items() if listed.entries}
+        applications = [
+            one for one in the_applications(repository) if one.generate_paths or one.path in lists
+        ]
         if not applications:
             raise NotApplicable("no application says which paths it is generated from")
         refreshes = Refreshes(repository.reads)
         for application in applications:
             listed = facts.get(application.path)
+            if listed and not application.generate_paths:
+                yield application.path, _lost(application, listed)
+                continue
             breach = _judge(application, listed, refreshes) if listed else None
             if breach:
                 yield application.path, breach
+
+
+def _lost(application: SyncedPath, listed: _Listed) -> Breach:
+    annotation = application.written.at("metadata", "annotations", GENERATE_PATHS)
+    return Breach(
+        at=annotation,
+        problem=f"no annotation says which paths {application.path} is made of, and {_FACT} lists them: "
+        "Argo CD renders it again for every commit",
+        fix=f"write {GENERATE_PATHS} into {annotation.origin.file}, made of {_FACT}",
+        related=(listed.whole,),
+    )
 
 
 def _judge(application: SyncedPath, listed: _Listed, refreshes: Refreshes) -> Breach | None:

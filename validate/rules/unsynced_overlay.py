@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from posixpath import dirname
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from validate.argocd.projects import DEFAULT, Rendered, idle, normalized, project_of, refusals
+from validate.cluster.scope import is_cluster_wide
 from validate.place import Origin, Spot, Writer
 from validate.rules.rule import Breach, RepositoryRule
 from validate.rules.subjects import the_applications
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from validate.argocd.applications import SyncedPath
     from validate.overlay import Overlay, Repository
 
 _NEUTRAL = "."
+_HEAD = "HEAD"
 
 
-class UnsyncedOverlay(RepositoryRule[str]):
+class _Seen(NamedTuple):
+    """What is known of one overlay: its kustomization file, and what projects ask about."""
+
+    file: str
+    rendered: Rendered
+
+
+class UnsyncedOverlay(RepositoryRule[_Seen]):
     """No Argo CD application syncs an overlay, or one syncs what is no overlay.
 
     An overlay that nothing syncs is edited, reviewed and merged, and reaches no cluster. An
@@ -26,28 +37,46 @@ class UnsyncedOverlay(RepositoryRule[str]):
     installed before goes on running.
 
     The ApplicationSet of this repository makes an application of each `overlays/*/cluster.yaml`: an
-    overlay without that file has none.
+    overlay without that file has none. It reads those files from the repository and revision that the
+    applications sync, and each application has a name of its own.
+
+    The AppProject has to permit the repository, the destination, the namespace of each object and each
+    kind that has no namespace. Argo CD refuses what it does not permit, and the application stays as it
+    was. A project that no application belongs to protects nothing.
     """
 
     id = "unsynced-overlay"
 
-    def observe(self, overlay: Overlay) -> str:
-        """Return the overlay's kustomization file."""
+    def observe(self, overlay: Overlay) -> _Seen:
+        """Return the overlay's kustomization file, its namespaces, and its kinds that have none."""
         own = (file for file in overlay.reads if dirname(file) == overlay.name)
-        return min((file for file in own if "kustomization" in file.lower()), default="")
+        file = min((file for file in own if "kustomization" in file.lower()), default="")
+        namespaces: dict[str, Spot] = {}
+        kinds: dict[tuple[str, str], Spot] = {}
+        for item in overlay.objects:
+            if is_cluster_wide(item.kind):
+                kinds.setdefault((item.group, item.kind), item.place.pin())
+            elif item.namespace not in namespaces:
+                namespaces[item.namespace] = item.place.at("metadata", "namespace").pin()
+        cluster_wide = tuple((group, kind, spot) for (group, kind), spot in kinds.items())
+        # An object without a namespace goes where its application does.
+        return _Seen(file, Rendered(tuple(spot for name, spot in namespaces.items() if name), cluster_wide))
 
-    def check(self, repository: Repository, facts: Mapping[str, str]) -> Iterator[tuple[str, Breach]]:
-        """Compare the overlays with the paths that applications sync."""
+    def check(self, repository: Repository, facts: Mapping[str, _Seen]) -> Iterator[tuple[str, Breach]]:
+        """Compare the overlays with what applications sync, and with what projects let them sync."""
         applications = the_applications(repository)
-        synced = {one.path for one in repository.synced or ()}
-        for overlay, file in facts.items():
-            if overlay != _NEUTRAL and overlay not in synced:
-                yield overlay, _unsynced(overlay, file, repository.synced or ())
+        synced = repository.synced or ()
+        paths = {one.path for one in synced}
+        for overlay, seen in facts.items():
+            if overlay != _NEUTRAL and overlay not in paths:
+                yield overlay, _unsynced(overlay, seen.file, synced)
         for application in applications:
             if application.path not in (*repository.overlays, _NEUTRAL) and not _holds(
                 application, repository
             ):
                 yield "", _astray(application, repository.overlays)
+        for breach in _each_once(_disagreements(applications, facts)):
+            yield "", breach
 
 
 def _holds(application: SyncedPath, repository: Repository) -> bool:
@@ -67,12 +96,99 @@ def _unsynced(overlay: str, file: str, synced: Sequence[SyncedPath]) -> Breach:
 
 
 def _astray(application: SyncedPath, overlays: Sequence[str]) -> Breach:
-    from difflib import get_close_matches  # noqa: PLC0415 - 2 ms, and only where something is wrong
-
-    near = get_close_matches(application.path, overlays, 1)
-    hint = f" to {near[0]}" if near else " to an overlay"
     return Breach(
         at=application.place,
         problem=f"the application {application.application} syncs {application.path}, which is no overlay",
-        fix=f"correct the path{hint} in {application.place.origin.file}",
+        fix=f"correct the path{_near(application.path, overlays) or ' to an overlay'} in "
+        f"{application.place.origin.file}",
     )
+
+
+def _near(wrong: str, right: Iterable[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - 2 ms, and only where something is wrong
+
+    near = get_close_matches(wrong, list(right), 1)
+    return f" to {near[0]}" if near else ""
+
+
+def _each_once(breaches: Iterable[Breach]) -> Iterator[Breach]:
+    """Yield what a template says of many applications once."""
+    seen = set()
+    for breach in breaches:
+        if (breach.at.origin, breach.problem) not in seen:
+            seen.add((breach.at.origin, breach.problem))
+            yield breach
+
+
+def _disagreements(applications: Sequence[SyncedPath], facts: Mapping[str, _Seen]) -> Iterator[Breach]:
+    names = Counter(
+        one.application for one in {(one.application, one.path): one for one in applications}.values()
+    )
+    for application in applications:
+        name = application.written.at("metadata", "name")
+        if names[application.application] > 1 or not application.application:
+            called = f"called {application.application}" if application.application else "without a name"
+            yield Breach(
+                at=name,
+                problem=f"{names[application.application]} applications are {called}: "
+                "Argo CD makes none of them",
+                fix=f"give each its own name in {name.origin.file}, as with {{{{ .path.basename }}}}",
+            )
+        yield from _read_elsewhere(application)
+        yield from _refused(application, facts)
+    projects = applications[0].projects if applications else ()
+    known = {(one / "metadata" / "name").text for one in projects}
+    # Where a name is wrong, that is what leaves a project to nobody.
+    lost = any(project_of(application) not in {*known, DEFAULT} for application in applications)
+    for project in () if lost else idle(projects, applications):
+        name = project.at("metadata", "name")
+        yield Breach(
+            at=name,
+            problem=f"no application belongs to the project {name.text}: it protects nothing",
+            fix=f"name it as spec.project in {applications[0].place.origin.file}, or delete it",
+            related=(applications[0].written.at("spec", "project"),),
+        )
+
+
+def _read_elsewhere(application: SyncedPath) -> Iterator[Breach]:
+    """Compare the repository and revision that the generator reads with those that are synced."""
+    git = application.generator / "git" if application.generator else None
+    if git is None or not git.exists:
+        return
+    source = application.source
+    for read, synced, prepare in (
+        (git / "repoURL", source / "repoURL", normalized),
+        (git / "revision", source / "targetRevision", lambda text: text or _HEAD),
+    ):
+        if prepare(read.text) != prepare(synced.text):
+            yield Breach(
+                at=read,
+                problem=f"the generator reads {prepare(read.text) or 'nothing'}, and what it finds there is "
+                f"synced from {prepare(synced.text) or 'nothing'}",
+                fix=f"write the same into both in {read.origin.file}",
+                related=(synced,),
+            )
+
+
+def _refused(application: SyncedPath, facts: Mapping[str, _Seen]) -> Iterator[Breach]:
+    projects = {(one / "metadata" / "name").text: one for one in application.projects}
+    name, at = project_of(application), application.written.at("spec", "project")
+    if name not in projects:
+        # Without any project beside it, nobody knows which ones Argo CD has.
+        if projects and name != DEFAULT:
+            yield Breach(
+                at=at,
+                problem=f"the application belongs to the project {name}, which argocd/ does not have: "
+                "Argo CD syncs nothing of it",
+                fix=f"correct the project{_near(name, projects)} in {at.origin.file}",
+                related=tuple(project.at("metadata", "name") for project in projects.values())[:1],
+            )
+        return
+    seen = facts.get(application.path)
+    for refusal in refusals(projects[name], application, seen.rendered) if seen else ():
+        yield Breach(
+            at=refusal.at,
+            problem=f"the project {name} {refusal.problem}: Argo CD refuses to sync {application.path}",
+            fix=f"permit it in {refusal.at.origin.file}, or do without it",
+            related=(refusal.about,),
+        )
