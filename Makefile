@@ -41,6 +41,10 @@ help: ## Show this list
 validate: $(runtime) $(kustomize) ## Prove that the overlays will work; OVERLAYS="kind eks" for some of them
 	@$(python) -m validate $(OVERLAYS)
 
+.PHONY: diff
+diff: $(runtime) $(kustomize) ## Say what a change does on the clusters; BASE=main, HEAD=my-branch
+	@$(python) -m validate diff $(BASE) $(HEAD)
+
 .PHONY: setup
 setup: $(runtime) $(kustomize) ## Set up what validate needs, and nothing else
 

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from validate.commands import COMMANDS, load
-from validate.commands.options import Output, check_parser, command_parser, open_named
+from validate.commands.options import check_parser, command_parser, open_named
+from validate.commands.outputs import distinct, open_wanted_cache, write_all
 from validate.errors import CannotCheckError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from validate.cache import Cache
     from validate.discover import Checkout
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 # What the scripts of shells call: no command that somebody types, and no name of an overlay.
 COMPLETE = "--complete"
 _STARTED_EARLY = 2
-# In CI a cache comes from elsewhere, and what is proved there has to be proved there.
-_NO_CACHE = ("VALIDATE_NO_CACHE", "CI")
 _INTERRUPTED = 130
 _CLOSED_PIPE = 141
 
@@ -94,45 +93,20 @@ def _validate(options: argparse.Namespace) -> int:
     from validate.discover import select  # noqa: PLC0415 - commands need none
     from validate.kustomize.render import started  # noqa: PLC0415 - likewise
 
-    outputs = _distinct(options.report or [Output("text")])
+    outputs = distinct(options.report)
     checkout = open_named(options)
     for word in options.overlays:
         if word in COMMANDS and f"overlays/{word}" not in checkout.overlays:
             raise CannotCheckError(f"{word} is a command, and no overlay; write it first: validate {word}")
     overlays = select(checkout, options.overlays, Path.cwd())
-    cache = _open_cache(options, checkout)
+    cache = open_wanted_cache(options, checkout, options.rule)
     changed = cache.changed(overlays) if cache else overlays
     # Half of a small run is Kustomize, and a third is imports: they go side by side.
     with started(checkout.root, changed[:_STARTED_EARLY]) as builds:
         report = _judge(options, checkout, overlays, builds, cache)
-    return _write(report, outputs, verbose=options.verbose)
+    from validate.report import render  # noqa: PLC0415 - likewise
 
-
-def _distinct(outputs: Sequence[Output]) -> Sequence[Output]:
-    files = [output.file and output.file.resolve() for output in outputs]
-    for number, file in enumerate(files):
-        if file in files[:number]:
-            place = str(file) if file else "standard output"
-            raise CannotCheckError(
-                f"two reports would be written to {place}; name a file for each: FORMAT=FILE"
-            )
-    return outputs
-
-
-def _open_cache(options: argparse.Namespace, checkout: Checkout) -> Cache | None:
-    """Return the cache, None where there shall be none or can be none."""
-    wanted = options.cache
-    if wanted is None:
-        wanted = not any(os.environ.get(name) for name in _NO_CACHE)
-    if not wanted:
-        return None
-    from validate.cache import UnusableCacheError, open_cache  # noqa: PLC0415 - commands need none
-
-    try:
-        return open_cache(checkout.root, options.rule)
-    except UnusableCacheError as error:
-        print(f"note: every overlay is checked anew: {error}", file=sys.stderr)  # noqa: T201 - a command line prints
-        return None
+    return write_all(report, outputs, render, verbose=options.verbose)
 
 
 def _judge(
@@ -151,24 +125,3 @@ def _judge(
         checkout, overlays, rules=rules, processes=options.jobs, started=builds, cache=cache
     )
     return replace(report, fail_on=Severity(options.fail_on))
-
-
-def _write(report: Report, outputs: Iterable[Output], *, verbose: bool) -> int:
-    from validate.commands.files import write  # noqa: PLC0415 - likewise
-    from validate.report import render  # noqa: PLC0415 - likewise
-    from validate.report.view import View  # noqa: PLC0415 - likewise
-
-    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    status = report.exit_status
-    for name, file in outputs:
-        text = render(name, report, View(verbose=verbose, colour=coloured and file is None))
-        if file is None:
-            sys.stdout.write(text)
-            continue
-        try:
-            write(file, text)
-        except CannotCheckError as error:
-            status = _give_up(str(error))
-    for sentence in report.all_obstacles:
-        status = _give_up(sentence)
-    return status

@@ -213,13 +213,19 @@ def check_overlays(
 
 def check_overlay(root: pathlib.Path, build: Build, rules: Iterable[type[Rule]]) -> Checked:
     """Return what the overlay of ``build`` gives, whatever is wrong with it."""
+    return examine(root, build, rules)[1]
+
+
+def examine(root: pathlib.Path, build: Build, rules: Iterable[type[Rule]]) -> tuple[Overlay | None, Checked]:
+    """Return the overlay of ``build``, None where it cannot be read, and what it gives."""
     try:
         overlay = read_overlay(root, build)
     except SourceError as error:
-        return Checked(OverlayReport(build.overlay), unrenderable=error)
+        return None, Checked(OverlayReport(build.overlay), unrenderable=error)
     except Exception as error:  # noqa: BLE001 - one overlay does not hide what is found in the others
-        return Checked(OverlayReport(build.overlay, obstacle=obstacle("reading", build.overlay, error)))
-    return judge_overlay(root, overlay, rules)
+        problem = obstacle("reading", build.overlay, error)
+        return None, Checked(OverlayReport(build.overlay, obstacle=problem))
+    return overlay, judge_overlay(root, overlay, rules)
 
 
 def read_overlay(root: pathlib.Path, build: Build) -> Overlay:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from validate.cluster.objects import KubeObject
-from validate.cluster.rbac import BINDERHUB_NEEDS, Grants, excess, unmet
+from validate.cluster.rbac import BINDERHUB_NEEDS, Grants, excess, gained, subjects, unmet
 from validate.source import compose
 
 ROLE = """
@@ -258,3 +258,37 @@ def test_a_call_is_allowed_exactly_where_the_model_of_the_authorizer_allows_it(
     grants = Grants.of((written, binding), "binderhub", "binder")
     verb, group, resource, name = call
     assert grants.allowed(verb, group, resource, "binder", name) is model_allows(rules, call)
+
+
+def test_what_is_gained_is_told_by_verbs_and_resources() -> None:
+    more = ROLE.replace("[pods]", "[pods, secrets]")
+    told = [clause for _, clause in gained(granted(ROLE, BINDING), granted(more, BINDING))]
+    assert told == ["create, delete, list, watch secrets in binder"]
+    assert not list(gained(granted(more, BINDING), granted(ROLE, BINDING)))
+
+
+def test_a_wildcard_is_more_than_what_it_stands_for() -> None:
+    wide = ROLE.replace("[pods/log]", '["*"]').replace("[get]", '["*"]')
+    told = [clause for _, clause in gained(granted(ROLE, BINDING), granted(wide, BINDING))]
+    assert told == ["do anything to every resource in binder"]
+
+
+def test_a_name_less_is_more() -> None:
+    named = ROLE.replace("resources: [pods/log]", "resources: [pods/log]\n        resourceNames: [one]")
+    told = [clause for _, clause in gained(granted(named, BINDING), granted(ROLE, BINDING))]
+    assert told == ["get pods/log in binder"]
+
+
+def test_subjects_are_those_that_bindings_name_and_pods_run_as() -> None:
+    user = BINDING.replace(
+        "name: binderhub, namespace: binder}\n    roleRef", "name: u, namespace: binder}\n    roleRef"
+    )
+    user = user.replace(
+        "[{kind: ServiceAccount, name: binderhub, namespace: binder}]", "[{kind: User, name: anna}]"
+    )
+    found = subjects(objects(ROLE, BINDING, user))
+    assert [str(one) for one in found] == ["ServiceAccount binder/binderhub", "User anna"]
+    assert [str(one.rule) for one in Grants.of_subject(objects(ROLE, user), found[1]).grants] == [
+        "rules[0]",
+        "rules[1]",
+    ]

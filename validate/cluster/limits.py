@@ -146,6 +146,11 @@ def refusals(
     return found
 
 
+def pod_requests(spec: dict[str, Json]) -> Amounts:
+    """Return what a pod takes of a node: what runs together, or more where an init container does."""
+    return dict(_Pod.read(spec).whole().requests)
+
+
 class _Consumer(NamedTuple):
     """A container, or the pod as a whole, with what it requests and is limited to."""
 

@@ -6,7 +6,7 @@ Kubernetes 1.34: grants only add up, there is nothing that takes one away.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
@@ -93,6 +93,18 @@ _BUILT_IN = {
 }
 
 
+class Subject(NamedTuple):
+    """Somebody who may be granted something; ``namespace`` is empty for users and groups."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """Return it as people name it."""
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+
 class Grant(Struct, frozen=True):
     """One rule of a role that is bound to the ServiceAccount.
 
@@ -138,13 +150,17 @@ class Grants(Struct, frozen=True):
     @classmethod
     def of(cls, objects: Iterable[KubeObject], service_account: str, namespace: str) -> Grants:
         """Return what ``objects`` grant to the ServiceAccount of that name and namespace."""
+        return cls.of_subject(objects, Subject("ServiceAccount", namespace, service_account))
+
+    @classmethod
+    def of_subject(cls, objects: Iterable[KubeObject], subject: Subject) -> Grants:
+        """Return what ``objects`` grant to a subject; to a ServiceAccount, what its groups have as well."""
         together = tuple(objects)
         found: list[Grant] = []
         for binding in together:
             if binding.group != _GROUP or binding.kind not in ("RoleBinding", "ClusterRoleBinding"):
                 continue
-            subjects = (binding.place / "subjects").each()
-            if any(_is_about(subject, binding, service_account, namespace) for subject in subjects):
+            if any(_is_about(one, binding, subject) for one in (binding.place / "subjects").each()):
                 found += _bound(binding, together)
         return cls(tuple(found))
 
@@ -179,8 +195,48 @@ def excess(
                 yield _verb_place(grant, verb), f"may {does} {', '.join(spare)}, which nothing here calls for"
 
 
-def _worded(group: str, resource: str) -> str:
+def subjects(objects: Iterable[KubeObject]) -> tuple[Subject, ...]:
+    """Return whom bindings name, and the ServiceAccounts that pods run as, in order."""
+    found: set[Subject] = set()
+    for item in objects:
+        if item.group == _GROUP and item.kind in ("RoleBinding", "ClusterRoleBinding"):
+            found.update(_subject(subject, item) for subject in (item.place / "subjects").each())
+        elif (pod := item.pod) is not None:
+            account = (pod.spec / "serviceAccountName").text or "default"
+            found.add(Subject("ServiceAccount", item.namespace, account))
+    return tuple(sorted(found))
+
+
+def _subject(subject: Place, binding: KubeObject) -> Subject:
+    kind, name = (subject / "kind").text, (subject / "name").text
+    if kind != "ServiceAccount":
+        return Subject(kind, "", name)
+    return Subject(kind, (subject / "namespace").text or binding.namespace, name)
+
+
+def gained(before: Grants, after: Grants) -> Iterator[tuple[Grant, str]]:
+    """Yield what ``after`` allows and ``before`` does not: the grant, and clauses that say what."""
+    for grant in after.grants:
+        where = f"in {grant.namespace}" if grant.namespace else "in every namespace"
+        verbs: dict[tuple[str, ...], list[str]] = {}
+        for verb in sorted(grant.verbs):
+            new = {
+                _worded(group, resource, name)
+                for group in grant.groups
+                for resource in grant.resources
+                for name in grant.names or {""}
+                if not before.allowed(verb, group, resource, grant.namespace, name)
+            }
+            if new:
+                verbs.setdefault(tuple(sorted(new)), []).append("do anything to" if verb == _ALL else verb)
+        for new_resources, words in verbs.items():
+            yield grant, f"{', '.join(words)} {', '.join(new_resources)} {where}"
+
+
+def _worded(group: str, resource: str, name: str = "") -> str:
     named = "every resource" if resource == _ALL else resource
+    if name:
+        named += f" {name}"
     if group == _ALL:
         return f"{named} of every API group"
     return f"{named} of {group}" if group else named
@@ -190,19 +246,20 @@ def _verb_place(grant: Grant, verb: str) -> Place:
     return next((place for place in (grant.rule / "verbs").each() if place.value == verb), grant.rule)
 
 
-def _is_about(subject: Place, binding: KubeObject, name: str, namespace: str) -> bool:
-    """Whether a subject is the ServiceAccount, its user name, or one of the groups that it is in."""
-    match (subject / "kind").text:
-        case "ServiceAccount":
-            # A RoleBinding's own namespace is the default; a ClusterRoleBinding has none.
-            where = (subject / "namespace").text or binding.namespace
-            return ((subject / "name").text, where) == (name, namespace)
+def _is_about(named: Place, binding: KubeObject, who: Subject) -> bool:
+    """Whether a binding names the subject, or the user or a group that a ServiceAccount is as well."""
+    # A RoleBinding's own namespace is the default; a ClusterRoleBinding has none.
+    if _subject(named, binding) == who:
+        return True
+    if who.kind != "ServiceAccount":
+        return False
+    match (named / "kind").text:
         case "User":
-            return (subject / "name").text == f"system:serviceaccount:{namespace}:{name}"
+            return (named / "name").text == f"system:serviceaccount:{who.namespace}:{who.name}"
         case "Group":
-            return (subject / "name").text in (
+            return (named / "name").text in (
                 "system:serviceaccounts",
-                f"system:serviceaccounts:{namespace}",
+                f"system:serviceaccounts:{who.namespace}",
                 "system:authenticated",
             )
     return False

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from validate.commands.options import add_root, open_named
 from validate.discover import select
+from validate.dump import as_yaml
 from validate.engine import read_overlay
 from validate.errors import CannotCheckError
 from validate.finding import CLEAN
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
 # BinderHub writes credentials into these.
 _CREDENTIALS = {"CONTAINER_ENGINE_REGISTRY_CREDENTIALS", "GIT_CREDENTIAL_ENV"}
 _HIDDEN = "not shown: it may hold a credential"
-# What every reader of YAML takes for a string: kubectl takes `1e3` and `y` for something else.
-_PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9/._-]+")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -54,11 +50,6 @@ def run(options: argparse.Namespace) -> int:
     return CLEAN
 
 
-def as_yaml(value: Json) -> str:
-    """Return ``value`` as YAML that PyYAML and kubectl read alike: strings stay strings."""
-    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
-
-
 def _without_credentials(value: Json) -> Json:
     if isinstance(value, list):
         return [_without_credentials(item) for item in value]
@@ -67,19 +58,3 @@ def _without_credentials(value: Json) -> Json:
     if value.get("name") in _CREDENTIALS and "value" in value:
         return {**value, "value": _HIDDEN}
     return {key: _without_credentials(item) for key, item in value.items()}
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes what every reader of YAML reads alike."""
-
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - PyYAML asks with it
-        """Write a value out wherever it stands."""
-        return True
-
-    def text(self, data: str) -> yaml.Node:
-        """Quote a string that some reader may take for something else."""
-        style = None if _PLAIN.fullmatch(data) else '"'
-        return self.represent_scalar("tag:yaml.org,2002:str", data, style)
-
-
-_Dumper.add_representer(str, _Dumper.text)

@@ -10,9 +10,8 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from validate.commands import COMMANDS
-from validate.commands.options import check_parser, command_parser, open_named
+from validate.commands.options import OutputOf, check_parser, command_parser, open_named
 from validate.errors import CannotCheckError
-from validate.report import FORMATS
 
 if TYPE_CHECKING:
     from argparse import Action
@@ -96,6 +95,8 @@ def _positionals(words: Sequence[str], options: dict[str, Action]) -> int:
 def _values(action: Action) -> Iterable[str]:
     if action.choices is not None:
         return list(action.choices)
+    if isinstance(action.type, OutputOf):
+        return action.type.formats
     known = _KNOWN.get(action.metavar if isinstance(action.metavar, str) else action.dest)
     return known() if known else ()
 
@@ -124,5 +125,4 @@ _KNOWN: dict[str, Callable[[], Iterable[str]]] = {
     "ID": _rules,
     "RULE": _rules,
     "rule": _rules,
-    "FORMAT[=FILE]": lambda: FORMATS,
 }

@@ -11,6 +11,8 @@ from validate.commands import COMMANDS, load
 from validate.report import FORMATS
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from validate.discover import Checkout
 
 SHELLS = ("bash", "zsh", "fish")
@@ -22,6 +24,28 @@ class Output(NamedTuple):
 
     format: str
     file: Path | None = None
+
+
+class OutputOf:
+    """Reads the word of a report in one of these formats: ``FORMAT`` or ``FORMAT=FILE``."""
+
+    def __init__(self, formats: Collection[str]) -> None:
+        self.formats = formats
+
+    def __call__(self, text: str) -> Output:
+        """Return the report that the word names.
+
+        Raises:
+            ArgumentTypeError: there is no such format, or no file after the equals sign.
+        """
+        name, equals, file = text.partition("=")
+        if name not in self.formats:
+            problem = f"there is no format {name!r}; name one of {', '.join(self.formats)}"
+            raise argparse.ArgumentTypeError(problem)
+        if equals and not file:
+            problem = f"{text!r} names no file; write {name}=FILE, or {name} alone"
+            raise argparse.ArgumentTypeError(problem)
+        return Output(name, Path(file) if file not in {"", "-"} else None)
 
 
 def check_parser() -> argparse.ArgumentParser:
@@ -44,25 +68,8 @@ def check_parser() -> argparse.ArgumentParser:
     )
     add_root(parser)
     add("--rule", action="append", default=[], metavar="ID", help="judge by this rule only; repeatable")
-    add("--jobs", type=_positive, metavar="N", help="processes at most; without, one for each core")
-    add(
-        "--report",
-        action="append",
-        type=_output,
-        metavar="FORMAT[=FILE]",
-        help=f"{', '.join(FORMATS)}; to a file, or to standard output; repeatable; without, text",
-    )
-    add(
-        "--fail-on",
-        choices=("error", "warning"),
-        default="error",
-        help="the least severity that is exit status 1; without, error",
-    )
-    add(
-        "--cache",
-        action=argparse.BooleanOptionalAction,
-        help="take what unchanged overlays gave from the last run; without, where CI is not set",
-    )
+    add_outputs(parser, FORMATS)
+    add_run(parser)
     add("--verbose", action="store_true", help="say why rules were not applicable")
     add("--explain", metavar="RULE", help="print the page of a rule")
     add(
@@ -92,6 +99,34 @@ def add_root(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_outputs(parser: argparse.ArgumentParser, formats: Collection[str]) -> None:
+    """Add the option that names the reports to write, in some of these formats."""
+    parser.add_argument(
+        "--report",
+        action="append",
+        type=OutputOf(formats),
+        metavar="FORMAT[=FILE]",
+        help=f"{', '.join(formats)}; to a file, or to standard output; repeatable; without, text",
+    )
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how to run, and when to fail."""
+    add = parser.add_argument
+    add("--jobs", type=_positive, metavar="N", help="processes at most; without, one for each core")
+    add(
+        "--fail-on",
+        choices=("error", "warning"),
+        default="error",
+        help="the least severity that is exit status 1; without, error",
+    )
+    add(
+        "--cache",
+        action=argparse.BooleanOptionalAction,
+        help="take what unchanged overlays gave from the last run; without, where CI is not set",
+    )
+
+
 def open_named(options: argparse.Namespace) -> Checkout:
     """Return the repository that the options name, or the one around the working directory.
 
@@ -108,12 +143,3 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
     return number
-
-
-def _output(text: str) -> Output:
-    name, equals, file = text.partition("=")
-    if name not in FORMATS:
-        raise argparse.ArgumentTypeError(f"there is no format {name!r}; name one of {', '.join(FORMATS)}")
-    if equals and not file:
-        raise argparse.ArgumentTypeError(f"{text!r} names no file; write {name}=FILE, or {name} alone")
-    return Output(name, Path(file) if file not in {"", "-"} else None)

@@ -14,7 +14,11 @@ from validate.finding import CLEAN
 if TYPE_CHECKING:
     import argparse
 
-_FILES = {"cluster": "cluster/cluster.schema.json", "report": "report/report.schema.json"}
+_FILES = {
+    "cluster": "cluster/cluster.schema.json",
+    "report": "report/report.schema.json",
+    "diff": "report/diff/diff.schema.json",
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +26,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "schema",
         choices=("fragment", *_FILES),
-        help="fragment: of BinderHub's configuration; cluster: of cluster.yaml; report: of --report json",
+        help="fragment: of BinderHub's configuration; cluster: of cluster.yaml; report: of --report json; "
+        "diff: of diff --report json",
     )
 
 

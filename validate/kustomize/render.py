@@ -1,4 +1,4 @@
-"""Rendering an overlay with Kustomize: the only module that runs a process."""
+"""Rendering an overlay with Kustomize: the only module that runs it."""
 
 from __future__ import annotations
 

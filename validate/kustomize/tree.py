@@ -50,7 +50,7 @@ _OTHERS = frozenset(
     ).split()
 )
 # Kustomize does more with these than is done here, and most of them name further files.
-_UNFOLLOWED = (
+UNFOLLOWED = (
     "helmCharts helmChartInflationGenerator generators transformers validators vars configurations "
     "crds openapi"
 ).split()
@@ -183,7 +183,7 @@ class _Directory:
         for entry in self.fields.sequence("components"):
             directory = self.resolve(str(entry.value))
             items = _Directory(self.tree, directory, self.stack, entry.origin).accumulate(items)
-        for key in _UNFOLLOWED:
+        for key in UNFOLLOWED:
             unknown = self.fields.get(key)
             if unknown is not None:
                 self.tree.opaque.append(unknown.origin)

@@ -7,15 +7,12 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from validate.errors import SourceError
-from validate.kustomize.files import FILE_NAMES, find_kustomization, join
-from validate.place import Writer
-from validate.source import read_documents
+from validate.kustomize.files import FILE_NAMES, find_kustomization
+from validate.kustomize.reach import mentioned
 
 if TYPE_CHECKING:
     import pathlib
     from collections.abc import Collection, Iterable, Iterator
-
-    from validate.source import Field
 
 _DIRECTORIES = ("base", "components", "policies")
 # Applied by hand, where it has a kustomization.
@@ -75,25 +72,9 @@ def _is_manifest(name: str) -> bool:
 
 def _named(root: pathlib.Path, kustomization: str) -> Iterator[str]:
     """Yield the paths that a kustomization may name: any text in it that leads somewhere."""
-    directory = os.path.dirname(kustomization)  # noqa: PTH120 - relative to the repository
     try:
-        documents = read_documents(root, kustomization, Writer.SOURCE)
+        mentions = mentioned(root, kustomization)
     except SourceError:
         return
-    for text in (text for document in documents for text in _texts(document)):
-        # A generator may give the key before the file: `config.yaml=production.yaml`.
-        path = join(directory, text.rpartition("=")[2])
-        if path.startswith(".."):
-            continue
-        below = find_kustomization(root, path)
-        yield below or path
-
-
-def _texts(field: Field) -> Iterator[str]:
-    if isinstance(field.value, str):
-        # A patch that is written in the kustomization is no path.
-        if "\n" not in field.value:
-            yield field.value
-    elif isinstance(field.value, dict | list):
-        for below in field.value.values() if isinstance(field.value, dict) else field.value:
-            yield from _texts(below)
+    for mention in mentions:
+        yield find_kustomization(root, mention.path) or mention.path

@@ -37,19 +37,21 @@ def document(report: Report) -> dict[str, Any]:
         "tool": {"name": "validate", "version": validate.__version__},
         "exit_status": report.exit_status,
         "fail_on": report.fail_on.value,
-        "rules": [_rule(rule) for rule in judged(report)],
+        "rules": [rule_document(rule) for rule in judged(report)],
         "overlays": [{"name": part.name, **_part(part)} for part in report.overlays],
         "repository": _part(report.repository),
-        "findings": [_finding(finding, known) for finding in report.findings],
+        "findings": [finding_document(finding, known) for finding in report.findings],
         "waived": [
-            {**_finding(finding, known), "waiver": _waiver(waiver)} for finding, waiver in report.waived
+            {**finding_document(finding, known), "waiver": waiver_document(waiver)}
+            for finding, waiver in report.waived
         ],
         "obstacles": list(report.all_obstacles),
         "notes": list(report.notes),
     }
 
 
-def _rule(rule: type[Rule]) -> dict[str, Any]:
+def rule_document(rule: type[Rule]) -> dict[str, Any]:
+    """Return what a rule is."""
     return {
         "id": rule.id,
         "severity": rule.severity.value,
@@ -70,7 +72,8 @@ def _part(part: OverlayReport) -> dict[str, Any]:
     }
 
 
-def _finding(finding: Finding, known: Mapping[Finding, str]) -> dict[str, Any]:
+def finding_document(finding: Finding, known: Mapping[Finding, str]) -> dict[str, Any]:
+    """Return a finding, with its fingerprint of those that are known."""
     return {
         "fingerprint": known[finding],
         "rule": finding.rule,
@@ -88,7 +91,7 @@ def _finding(finding: Finding, known: Mapping[Finding, str]) -> dict[str, Any]:
 def _location(at: Location) -> dict[str, Any]:
     start = at.origin.column - 1
     return {
-        **_origin(at.origin),
+        **origin_document(at.origin),
         "end_column": value_end(at.source, start) + 1 if start < len(at.source) else None,
         "source": at.source,
         "hidden": at.hidden,
@@ -96,11 +99,12 @@ def _location(at: Location) -> dict[str, Any]:
         "path": at.path,
         "exists": at.exists,
         "value": at.value,
-        "earlier_writers": [_origin(origin) for origin in at.writers[1:]],
+        "earlier_writers": [origin_document(origin) for origin in at.writers[1:]],
     }
 
 
-def _origin(origin: Origin) -> dict[str, Any]:
+def origin_document(origin: Origin) -> dict[str, Any]:
+    """Return a place in a file, and what wrote there."""
     return {
         "file": origin.file,
         "line": origin.line,
@@ -109,11 +113,12 @@ def _origin(origin: Origin) -> dict[str, Any]:
     }
 
 
-def _waiver(waiver: Waiver) -> dict[str, Any]:
+def waiver_document(waiver: Waiver) -> dict[str, Any]:
+    """Return a waiver, with the line that it stands on."""
     return {
         "reason": waiver.reason,
         "owner": waiver.owner,
         "expires": waiver.expires,
         "image": waiver.image,
-        **{key: value for key, value in _origin(waiver.spot.origin).items() if key != "writer"},
+        **{key: value for key, value in origin_document(waiver.spot.origin).items() if key != "writer"},
     }

@@ -34,7 +34,7 @@ def render(report: Report, view: View | None = None) -> str:
     blocks = [*findings(report, view), *_waived(report, view), _table(report, view)]
     if view.verbose:
         blocks += _reasons(report, view)
-    blocks += [_paragraph(f"note: {note}") for note in report.notes]
+    blocks += [paragraph(f"note: {note}") for note in report.notes]
     style = Style.GOOD if report.exit_status == CLEAN else Style.ERROR
     blocks.append(view.paint(sentence(report), style))
     return "\n\n".join(blocks) + "\n"
@@ -43,7 +43,7 @@ def render(report: Report, view: View | None = None) -> str:
 def findings(report: Report, view: View) -> Iterator[str]:
     """Yield the findings as blocks of text, those of an overlay (or of several) after a heading."""
     for overlays, group in groupby(merged(report.findings), key=lambda entry: entry[0]):
-        yield view.paint(_paragraph(heading(overlays, report)), Style.STRONG)
+        yield view.paint(paragraph(heading(overlays, report)), Style.STRONG)
         for _, finding in group:
             yield show(finding, view)
 
@@ -56,7 +56,7 @@ def show(finding: Finding, view: View) -> str:
 def _finding(finding: Finding, view: View) -> Iterator[str]:
     severity = view.paint(f"{finding.severity}[{finding.rule}]", _SEVERITIES[finding.severity])
     yield f"{severity} {view.paint(_spot(finding.at.origin), Style.PLACE)}"
-    yield _paragraph(finding.problem, 2)
+    yield paragraph(finding.problem, 2)
     yield ""
     yield from _location(finding.at, view)
     for other in finding.related:
@@ -120,11 +120,12 @@ def _excerpt(source: str, column: int) -> tuple[str, int, int]:
 
 
 def _labelled(label: str, text: str, view: View) -> str:
-    indented = _paragraph(text, 2 + len(label) + 1).lstrip()
+    indented = paragraph(text, 2 + len(label) + 1).lstrip()
     return f"  {view.paint(label, Style.STRONG)} {indented}"
 
 
-def _paragraph(text: str, indent: int = 0) -> str:
+def paragraph(text: str, indent: int = 0) -> str:
+    """Return ``text`` in lines of at most 100 columns, each indented by that much."""
     return "\n".join(" " * indent + line for line in _wrapped(text, _WIDTH - indent))
 
 
@@ -145,9 +146,9 @@ def _waived(report: Report, view: View) -> Iterator[str]:
         yield "\n".join(
             [
                 view.paint(f"waived[{answer.rule}] until {answer.expires} by {answer.owner}", Style.FAINT),
-                _paragraph(answer.reason, 2),
+                paragraph(answer.reason, 2),
                 *(
-                    _paragraph(f"- {name} in {', '.join(overlays)}", 2)
+                    paragraph(f"- {name} in {', '.join(overlays)}", 2)
                     for name, overlays in answer.objects.items()
                 ),
             ]
@@ -176,6 +177,6 @@ def _reasons(report: Report, view: View) -> Iterator[str]:
             parts.setdefault((rule, part.outcomes[rule].reason), []).append(part.name)
     if parts:
         yield view.paint("not applicable", Style.STRONG) + "".join(
-            f"\n  {rule} ({heading(tuple(names), report)})\n{_paragraph(reason, 4)}"
+            f"\n  {rule} ({heading(tuple(names), report)})\n{paragraph(reason, 4)}"
             for (rule, reason), names in sorted(parts.items())
         )

@@ -1,0 +1,1 @@
+"""What a change does: objects and fields, findings, and who is affected."""
