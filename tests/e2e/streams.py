@@ -250,6 +250,11 @@ class EventStream:
         return time.monotonic() - self._started
 
     @property
+    def events(self) -> tuple[Event, ...]:
+        """The events so far."""
+        return tuple(item for item in self._items if isinstance(item, Event))
+
+    @property
     def content_type(self) -> str:
         """The content type of the answer."""
         return str(self.headers.get("Content-Type", ""))

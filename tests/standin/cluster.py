@@ -16,6 +16,39 @@ if TYPE_CHECKING:
 PODS = "/api/v1/namespaces/{}/pods"
 
 
+class Log:
+    """The log of a pod, for as many as read it."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._is_closed = False
+        self._change = threading.Condition()
+
+    def write(self, *lines: str) -> None:
+        with self._change:
+            self._lines += lines
+            self._change.notify_all()
+
+    def close(self) -> None:
+        with self._change:
+            self._is_closed = True
+            self._change.notify_all()
+
+    def follow(self, tail: int) -> Iterator[str]:
+        """Yield the last lines, and each that is written from now on."""
+        with self._change:
+            position = max(0, len(self._lines) - tail)
+        while True:
+            with self._change:
+                while not self._is_closed and position == len(self._lines):
+                    self._change.wait()
+                lines = self._lines[position:]
+            if not lines:
+                return
+            yield from lines
+            position += len(lines)
+
+
 class Pod:
     """A pod of the cluster; each method is something that happens to it."""
 
@@ -24,15 +57,27 @@ class Pod:
         cluster.made.append(self)
         self.namespace = namespace
         self.body = {**body, "status": {"phase": "Pending"}}
-        self.log: Queue[str | None] = Queue()
+        self.log = Log()
+        self.watched = threading.Event()
+        self._gone = False
 
     @property
     def name(self) -> str:
         return self.body["metadata"]["name"]
 
     @property
+    def is_over(self) -> bool:
+        """Whether it has ended, or is gone."""
+        return self._gone or self.body["status"]["phase"] in {"Succeeded", "Failed"}
+
+    @property
     def labels(self) -> dict[str, str]:
         return self.body["metadata"].get("labels", {})
+
+    def matches(self, namespace: str, selector: str) -> bool:
+        """Whether a selector of labels, ``a=b,c=d``, finds it there."""
+        wanted = dict(part.split("=") for part in selector.split(","))
+        return self.namespace == namespace and wanted.items() <= self.labels.items()
 
     def becomes(self, phase: str, **status: Any) -> None:
         """Enter a phase."""
@@ -41,17 +86,17 @@ class Pod:
 
     def says(self, *lines: str) -> None:
         """Write to the log."""
-        for line in lines:
-            self.log.put(line)
+        self.log.write(*lines)
 
     def ends(self, phase: str) -> None:
         """End its log, and itself."""
-        self.log.put(None)
+        self.log.close()
         self.becomes(phase)
 
     def goes(self) -> None:
         """Be gone."""
-        self.log.put(None)
+        self._gone = True
+        self.log.close()
         self._cluster.pods.pop((self.namespace, self.name), None)
         self._cluster.tell("DELETED", self)
 
@@ -72,12 +117,14 @@ class Cluster:
         self.bodies: list[Any] = []
         self.pods: dict[tuple[str, str], Pod] = {}
         self.refuses: dict[str, int] = {}
+        self._held: dict[str, threading.Event] = {}
         self.watch_seconds = 30.0
         self.keeps = False
         self._created: Queue[Pod] = Queue()
         self.made: list[Pod] = []
         self._watchers: list[tuple[str, str, Queue[str | None]]] = []
         self._lock = threading.Lock()
+        self._asked = threading.Condition()
         handler = type("Handler", (_Handler,), {"cluster": self})
         self._server = _Server(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -96,14 +143,40 @@ class Cluster:
 
     def end(self) -> None:
         """Say nothing more to anybody."""
+        self.release()
         self.refuses = dict.fromkeys(("list pods", "create pods", "watch pods", "get pods/log"), 503)
         self.break_off()
         for pod in self.made:
-            pod.log.put(None)
+            pod.log.close()
+
+    def hold(self, what: str) -> None:
+        """Answer such calls when the test says so: of what goes wrong too soon BinderHub does not tell."""
+        self._held[what] = threading.Event()
+
+    def wait_for_release(self, what: str) -> None:
+        if gate := self._held.get(what):
+            gate.wait(20)
+
+    def release(self) -> None:
+        """Answer."""
+        for gate in self._held.values():
+            gate.set()
 
     def created(self) -> Pod:
-        """Wait for the next pod that somebody makes."""
-        return self._created.get(timeout=20)
+        """Wait for the next pod that somebody makes, and watches."""
+        pod = self._created.get(timeout=20)
+        assert pod.watched.wait(20), f"nobody watches {pod.name}"
+        return pod
+
+    def is_asked(self, method: str) -> None:
+        """Wait for a call with that method."""
+        with self._asked:
+            assert self._asked.wait_for(lambda: any(call.startswith(method) for call in self.calls), 20)
+
+    def note(self, call: str) -> None:
+        with self._asked:
+            self.calls.append(call)
+            self._asked.notify_all()
 
     def add(self, namespace: str, name: str, labels: dict[str, str], **more: Any) -> Pod:
         """Have a pod that was there before."""
@@ -122,37 +195,35 @@ class Cluster:
         return True
 
     def matching(self, namespace: str, selector: str) -> list[Pod]:
-        wanted = dict(part.split("=") for part in selector.split(",") if part)
-        return [
-            pod
-            for pod in list(self.pods.values())
-            if pod.namespace == namespace and wanted.items() <= pod.labels.items()
-        ]
+        return [pod for pod in list(self.pods.values()) if pod.matches(namespace, selector)]
 
     def tell(self, kind: str, pod: Pod) -> None:
         event = json.dumps({"type": kind, "object": {"kind": "Pod", "apiVersion": "v1", **pod.body}})
-        for namespace, selector, events in list(self._watchers):
-            wanted = dict(part.split("=") for part in selector.split(",") if part)
-            if pod.namespace == namespace and wanted.items() <= pod.labels.items():
-                events.put(event + "\n")
+        with self._lock:
+            for namespace, selector, events in self._watchers:
+                if pod.matches(namespace, selector):
+                    events.put(event + "\n")
 
     @contextmanager
     def watcher(self, namespace: str, selector: str) -> Iterator[Queue[str | None]]:
         events: Queue[str | None] = Queue()
         entry = (namespace, selector, events)
         with self._lock:
+            self._watchers.append(entry)
             for pod in self.matching(namespace, selector):
                 events.put(json.dumps({"type": "ADDED", "object": pod.body}) + "\n")
-            self._watchers.append(entry)
+                pod.watched.set()
         try:
             yield events
         finally:
-            self._watchers.remove(entry)
+            with self._lock:
+                self._watchers.remove(entry)
 
     def break_off(self) -> None:
         """End every watch."""
-        for _, _, events in list(self._watchers):
-            events.put(None)
+        with self._lock:
+            for _, _, events in self._watchers:
+                events.put(None)
 
 
 class _Server(ThreadingHTTPServer):
@@ -206,28 +277,27 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, {"kind": "PodList", "apiVersion": "v1", "items": [pod.body for pod in pods]})
 
     def _watch(self, path: str, query: dict[str, str]) -> None:
-        with self.cluster.watcher(self._namespace(path), query["labelSelector"]) as events:
-            self._stream(events, min(float(query["timeoutSeconds"]), self.cluster.watch_seconds))
+        seconds = min(float(query["timeoutSeconds"]), self.cluster.watch_seconds)
+        with self.cluster.watcher(self._namespace(path), query["labelSelector"]) as events, suppress(Empty):
+            self._stream(iter(lambda: events.get(timeout=seconds), None))
 
     def _log(self, path: str, query: dict[str, str]) -> None:
         pod = self.cluster.pods[self._namespace(path), path.split("/")[-2]]
-        skipped = pod.log.qsize() - int(query["tailLines"])
-        for _ in range(skipped):
-            pod.log.get()
-        self._stream(pod.log, None)
+        self._stream(pod.log.follow(int(query["tailLines"])))
 
-    def _stream(self, lines: Queue[str | None], seconds: float | None) -> None:
+    def _stream(self, lines: Iterator[str]) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        with suppress(Empty):
-            while (line := lines.get(timeout=seconds)) is not None:
-                data = line.encode()
-                self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
-        self.wfile.write(b"0\r\n\r\n")
+        try:
+            for line in lines:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(line.encode()), line.encode()))
+        finally:
+            self.wfile.write(b"0\r\n\r\n")
 
     def _unless_refused(self, what: str, do: Callable[[], None]) -> None:
+        self.cluster.wait_for_release(what)
         status = self.cluster.refuses.get(what)
         if status is None:
             with suppress(ConnectionError):
@@ -244,7 +314,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def _note(self) -> None:
-        self.cluster.calls.append(f"{self.command} {unquote_plus(self.path)}")
+        self.cluster.note(f"{self.command} {unquote_plus(self.path)}")
 
     def _body(self) -> Any:
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"null")

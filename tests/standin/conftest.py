@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import socket
+import subprocess
 import threading
-from contextlib import ExitStack, contextmanager
+import time
+import urllib.error
+import urllib.request
+from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from kubernetes import client
@@ -25,6 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from binderhub.base import Service
+    from tests.e2e.streams import Event
+
 REPO = "git://git.binder.svc/demo.git"
 REF = "5079765279f1581080fa21b695cd4ec7f835ebc3"
 IMAGE = f"registry.binder.svc:5000/binder/r2d-git-3a-2f-2fgit-2ebinder-2esvc-2fdemo-2egit-5ad678:{REF}"
@@ -38,6 +46,17 @@ CONFIG = {
     "GitRepoProvider": {"allowed_protocols": ["git"]},
     "RateLimiter": {"limit": 0},
 }
+
+
+def open_after(count: int) -> dict[str, Any]:
+    """Return how to read a stream that stays open after so many events, and see that it does."""
+    seen: list[Event] = []
+
+    def is_last(event: Event) -> bool:
+        seen.append(event)
+        return len(seen) >= count
+
+    return {"until": is_last, "linger": 0.3}
 
 
 class Registry:
@@ -93,12 +112,29 @@ class Registry:
             self.server.server_close()
 
 
+class Answer(NamedTuple):
+    status: int
+    headers: Any
+    body: str
+
+
 class StandIn:
     """One that serves, and the requests to it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, service: Service, url: str) -> None:
+        self.service = service
         self.url = url
         self._streams = ExitStack()
+
+    def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
+        """Ask for something else."""
+        request = urllib.request.Request(self.url + path, headers=headers, method=method)  # noqa: S310 - ours
+        try:
+            with urllib.request.urlopen(request) as response:  # noqa: S310 - likewise
+                return Answer(response.status, response.headers, response.read().decode())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, error.headers, error.read().decode())
 
     def build(
         self,
@@ -110,8 +146,12 @@ class StandIn:
         **options: Any,
     ) -> EventStream:
         """Ask for a build; whoever asks leaves when the test ends."""
-        url = build_url(self.url, provider, repo, ref, **(query or {}))
-        return self._streams.enter_context(EventStream(url, **{"limit": 20, "linger": 0.3, **options}))
+        return self.ask(build_url("", provider, repo, ref, **(query or {})), **options)
+
+    def ask(self, path: str, **options: Any) -> EventStream:
+        """Ask for a build of whatever the path says; a test that expects no end says when it leaves."""
+        url = self.url + path.lstrip("/")
+        return self._streams.enter_context(EventStream(url, **{"limit": 60, "linger": 60, **options}))
 
     def close(self) -> None:
         self._streams.close()
@@ -127,6 +167,29 @@ def cluster() -> Iterator[Cluster]:
 def registry() -> Iterator[Registry]:
     with Registry().serving() as server:
         yield server
+
+
+@pytest.fixture
+def git_daemon() -> Iterator[Callable[[Path], str]]:
+    """Return a function that serves the repositories in a directory and returns the URL of it."""
+    with ExitStack() as stack:
+
+        def start(directory: Path) -> str:
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                port = free.getsockname()[1]
+            options = ["--export-all", f"--base-path={directory}", "--listen=127.0.0.1", f"--port={port}"]
+            # Not ``git daemon``, which leaves its child behind.
+            core = subprocess.run(["git", "--exec-path"], check=True, capture_output=True, text=True).stdout
+            daemon = subprocess.Popen([f"{core.strip()}/git-daemon", *options])
+            stack.callback(daemon.wait)
+            stack.callback(daemon.terminate)
+            for _ in range(200):
+                with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+                    return f"git://127.0.0.1:{port}"
+                time.sleep(0.05)
+            raise AssertionError("git daemon does not listen")
+
+        yield start
 
 
 @pytest.fixture
@@ -164,7 +227,7 @@ def serve(cluster: Cluster, docker_config: Path) -> Iterator[Callable[..., Stand
             return server
 
         server = asyncio.run_coroutine_threadsafe(listen(), loop).result()
-        standin = StandIn(f"http://127.0.0.1:{bound.getsockname()[1]}{configuration.base_url}")
+        standin = StandIn(service, f"http://127.0.0.1:{bound.getsockname()[1]}{configuration.base_url}")
         started.append((service, server, standin))
         return standin
 

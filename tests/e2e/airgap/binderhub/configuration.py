@@ -54,6 +54,17 @@ class Configuration:
         """Return the value of a trait of ``BinderHub`` itself."""
         return self.get(APPLICATION, trait)
 
+    def load(self, class_name: str) -> None:
+        """Do what making an object of that class does to its traits.
+
+        Raises:
+            TraitError: one of them is refused.
+        """
+        try:
+            self._settings.load(class_name)
+        except Exception as error:
+            raise TraitError(str(error)) from error
+
     @cached_property
     def namespaces(self) -> Namespaces:
         """Where BinderHub builds, cleans up and counts."""
@@ -76,11 +87,8 @@ class Configuration:
         Raises:
             TraitError: it would end there, or be told to use what is not here.
         """
-        try:
-            for name in self._made_at_start:
-                self._settings.load(name)
-        except Exception as error:
-            raise TraitError(str(error)) from error
+        for name in self._made_at_start:
+            self.load(name)
         for trait, choices in _CHOICES.items():
             choice = self.app(trait)
             if choice not in choices and not (choice is None and trait == "health_handler_class"):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64encode
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
-from tornado.httputil import url_concat
+from tornado.httputil import encode_username_password, url_concat
 from tornado.log import app_log
 
 from validate.binderhub.registry import basic_auth, default_key, default_url
@@ -42,9 +43,7 @@ class DockerRegistry:
             token = await self._token(self._token_url, f"repository:{name}:pull", "container_registry")
             request = HTTPRequest(manifest, headers={"Authorization": f"Bearer {token}", **_ACCEPT})
         else:
-            user, password = self._credentials
-            # Sent even where both are empty.
-            request = HTTPRequest(manifest, auth_username=user, auth_password=password, headers=_ACCEPT)
+            request = HTTPRequest(manifest, headers={"Authorization": self._basic, **_ACCEPT})
         try:
             return await _exists(request)
         except HTTPClientError as error:
@@ -63,9 +62,8 @@ class DockerRegistry:
         return await _exists(HTTPRequest(manifest, headers={"Authorization": f"Bearer {token}"}))
 
     async def _token(self, url: str, scope: str, service: str) -> str:
-        user, password = self._credentials
         query = {"scope": scope, "service": service}
-        request = HTTPRequest(url_concat(url, query), auth_username=user, auth_password=password)
+        request = HTTPRequest(url_concat(url, query), headers={"Authorization": self._basic})
         answer = json.loads((await AsyncHTTPClient().fetch(request)).body)
         token = answer.get("token", answer.get("access_token"))
         if token is None:
@@ -93,16 +91,20 @@ class DockerRegistry:
         return self._trait("url") or default_url(self._auths)
 
     @cached_property
-    def _credentials(self) -> tuple[str, str]:
+    def _basic(self) -> str:
+        """What is sent for user and password, even where both are empty."""
         key = self._trait("auth_config_url") or default_key(self._auths, self._url)
         user, password = basic_auth(self._auths.get(key)) or ("", "")
-        return self._trait("username") or user, self._trait("password") or password
+        both = encode_username_password(self._trait("username") or user, self._trait("password") or password)
+        return f"Basic {b64encode(both).decode()}"
 
     @cached_property
     def _token_url(self) -> str:
-        host = urlsplit(self._url).hostname or ""
         if configured := self._trait("token_url"):
             return configured
+        host = urlsplit(self._url).hostname
+        if host is None:
+            raise TypeError(f"{self._url} is the address of no registry: it has no scheme")
         if f".{host}".endswith(".gcr.io"):
             return f"https://{host}/v2/token?service={host}"
         return "https://auth.docker.io/token?service=registry.docker.io" if self._is_docker_hub else ""

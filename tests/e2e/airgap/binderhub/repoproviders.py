@@ -26,6 +26,10 @@ _PARTS_OF_GITHUB = 3
 class RepoProvider:
     """A repository and a ref, as the path of a request names them.
 
+    Raises:
+        TraitError: a trait of the provider is refused.
+        ValueError: the spec is none of the provider's.
+
     Attributes:
         name: how metrics call the provider.
         label: how people are told of it.
@@ -43,6 +47,7 @@ class RepoProvider:
     def __init__(self, configuration: Configuration, spec: str) -> None:
         self.spec = spec
         self._configuration = configuration
+        configuration.load(type(self).__name__)
         self._read()
 
     def _read(self) -> None:
