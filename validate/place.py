@@ -8,11 +8,13 @@ configuration, ``cluster.yaml``, a kustomization), and everything it says, it sa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Scalar: TypeAlias = bool | int | float | str | None
 Json: TypeAlias = "Scalar | list[Json] | dict[str, Json]"
@@ -213,9 +215,9 @@ def unhashed(name: str) -> str:
 def lookup(value: Json, path: Path) -> Json:
     """Return what stands at ``path`` in ``value``, None where nothing does."""
     for key in path:
-        if isinstance(value, Mapping) and isinstance(key, str):
+        if isinstance(value, dict) and isinstance(key, str):
             value = value.get(key)
-        elif isinstance(value, Sequence) and not isinstance(value, str) and isinstance(key, int):
+        elif isinstance(value, list) and isinstance(key, int):
             value = value[key] if 0 <= key < len(value) else None
         else:
             return None
