@@ -246,28 +246,29 @@ def running(group):
     return found
 
 
-def test_an_interrupted_run_ends_at_once_and_leaves_nothing(repository, tmp_path):
+@pytest.mark.parametrize("renderings", [pytest.param(1, id="importing"), pytest.param(3, id="forked")])
+def test_an_interrupted_run_ends_at_once_and_leaves_nothing(repository, tmp_path, renderings):
     root = repository(
         {"overlays/aks/kustomization.yaml": "resources: []\n"}
         | {f"overlays/{name}/kustomization.yaml": "resources: []\n" for name in ("eks", "gke", "openstack")}
     )
     slow = tmp_path / "kustomize"
     slow.write_text(
-        f'#!/bin/sh\n[ "$1" = version ] && echo v5.8.1 && exit\ntouch {tmp_path}/started\nexec sleep 60\n',
+        f'#!/bin/sh\n[ "$1" = version ] && echo v5.8.1 && exit\ntouch {tmp_path}/started.$$\nexec sleep 60\n',
         encoding="utf-8",
     )
     slow.chmod(0o755)
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     process = subprocess.Popen(
-        [sys.executable, "-m", "validate", "--root", str(root)],
+        [sys.executable, "-m", "validate", "--jobs", "2", "--root", str(root)],
         cwd=ROOT,
         env={**os.environ, "KUSTOMIZE": str(slow), "TMPDIR": str(temporary)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    while not (tmp_path / "started").exists() and process.poll() is None:
+    while len(list(tmp_path.glob("started.*"))) < renderings and process.poll() is None:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
     output, errors = process.communicate(timeout=60)

@@ -18,9 +18,7 @@ from functools import cache
 from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from msgspec import Struct
+from typing import TYPE_CHECKING, NamedTuple
 
 from validate.kustomize.files import FILE_NAMES
 from validate.kustomize.render import locate_kustomize
@@ -300,7 +298,7 @@ def _write(path: Path, text: str) -> None:
         stream.write(text)
 
 
-class _Entry(Struct, frozen=True):
+class _Entry(NamedTuple):
     path: str
     used: float
 

@@ -10,12 +10,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from validate.commands import COMMANDS, load
 from validate.commands.options import check_parser, command_parser, open_named
 from validate.commands.outputs import distinct, open_wanted_cache, write_all
 from validate.errors import CannotCheckError
+from validate.interrupts import postponed
 
 if TYPE_CHECKING:
     import argparse
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 # What the scripts of shells call: no command that somebody types, and no name of an overlay.
 COMPLETE = "--complete"
-_STARTED_EARLY = 2
 _INTERRUPTED = 130
 _CLOSED_PIPE = 141
 
@@ -92,6 +90,7 @@ def _do(words: Sequence[str]) -> int:
 def _validate(options: argparse.Namespace) -> int:
     from validate.discover import select  # noqa: PLC0415 - commands need none
     from validate.kustomize.render import started  # noqa: PLC0415 - likewise
+    from validate.workers import cores  # noqa: PLC0415 - likewise
 
     outputs = distinct(options.report)
     checkout = open_named(options)
@@ -102,11 +101,21 @@ def _validate(options: argparse.Namespace) -> int:
     cache = open_wanted_cache(options, checkout, options.rule)
     changed = cache.changed(overlays) if cache else overlays
     # Half of a small run is Kustomize, and a third is imports: they go side by side.
-    with started(checkout.root, changed[:_STARTED_EARLY]) as builds:
+    with started(checkout.root, changed[: _early(len(changed), options.jobs or cores())]) as builds:
         report = _judge(options, checkout, overlays, builds, cache)
     from validate.report import render  # noqa: PLC0415 - likewise
 
     return write_all(report, outputs, render, verbose=options.verbose)
+
+
+def _early(overlays: int, processes: int) -> int:
+    """Return how many overlays to render before the rules are imported: this process judges all of them.
+
+    More than its share would keep it from ending with the others, and more than one beyond the cores keeps
+    it from importing.
+    """
+    share = -(-overlays // processes)
+    return max(2, min(share, processes + 1))
 
 
 def _judge(
@@ -116,12 +125,18 @@ def _judge(
     builds: Sequence[Build],
     cache: Cache | None,
 ) -> Report:
-    from validate import engine  # noqa: PLC0415 - see above
-    from validate.commands.rules import chosen  # noqa: PLC0415 - likewise
-    from validate.rules.rule import Severity  # noqa: PLC0415 - likewise
+    with postponed():
+        from validate import engine  # noqa: PLC0415 - see above
+        from validate.commands.rules import chosen  # noqa: PLC0415 - likewise
+        from validate.rules.rule import Severity  # noqa: PLC0415 - likewise
 
     rules = chosen(options.rule)
-    report = engine.check(
-        checkout, overlays, rules=rules, processes=options.jobs, started=builds, cache=cache
+    return engine.check(
+        checkout,
+        overlays,
+        rules=rules,
+        fail_on=Severity(options.fail_on),
+        processes=options.jobs,
+        started=builds,
+        cache=cache,
     )
-    return replace(report, fail_on=Severity(options.fail_on))

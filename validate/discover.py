@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
-
-from msgspec import Struct
+from typing import TYPE_CHECKING, NamedTuple
 
 from validate.errors import CannotCheckError
 from validate.kustomize.files import find_kustomization
@@ -20,7 +18,7 @@ _NEUTRAL = "."
 _MOST_NAMES = 20
 
 
-class Checkout(Struct, frozen=True):
+class Checkout(NamedTuple):
     """A working tree of the repository.
 
     Attributes:

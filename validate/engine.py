@@ -24,6 +24,7 @@ from validate.kustomize.unread import unread_files
 from validate.overlay import Overlay, Repository
 from validate.rules import RULES
 from validate.rules.invalid_waiver import InvalidWaiver
+from validate.rules.rule import Severity
 from validate.trace import trace_build
 from validate.waivers import read_waivers
 from validate.workers import Workers, cores
@@ -52,12 +53,14 @@ def check(  # noqa: PLR0913 - all but two are named, and have defaults
     overlays: Sequence[str],
     *,
     rules: Sequence[type[Rule]] = RULES,
+    fail_on: Severity = Severity.ERROR,
     processes: int | None = None,
     started: Sequence[Build] = (),
     cache: Cache | None = None,
 ) -> Report:
     """Judge ``overlays`` by ``rules``, in at most that many processes (None: one for each core).
 
+    ``fail_on`` is the least severity of a finding that makes the run fail.
     ``started`` are renderings of some of them, begun before all this was imported; they are judged in
     this process, the others in workers. With a ``cache``, made for the same rules, what has not changed
     since it was last judged is not judged again.
@@ -67,7 +70,7 @@ def check(  # noqa: PLR0913 - all but two are named, and have defaults
     """
     rules = in_order(rules)
     gathered = gather(checkout, overlays, rules=rules, processes=processes, started=started, cache=cache)
-    return conclude(checkout, gathered, rules=rules)
+    return replace(conclude(checkout, gathered, rules=rules), fail_on=fail_on)
 
 
 class Gathered(NamedTuple):
@@ -99,7 +102,7 @@ def gather(  # noqa: PLR0913 - as check
     rest = [name for name in overlays if name not in known and name not in begun]
     number = _workers(processes or cores(), len(rest), busy=bool(started))
     with TemporaryDirectory(prefix="validate-") as scratch:
-        start = _start(checkout.root, scratch, rest)
+        start = _start(checkout.root, scratch, [*begun, *rest])
         judge = partial(_keep_checked, checkout.root, rules, cache)
         with Workers(partial(check_overlays, start, judge), rest, number) as workers:
             synced, unreadable = read_synced(checkout.root)
@@ -179,10 +182,10 @@ def _settle(
 
 
 def _start(root: pathlib.Path, scratch: str, overlays: Sequence[str]) -> Callable[[str], Build]:
-    """Return what starts a rendering; for ``overlays``, Kustomize is asked for its version now."""
+    """Return what starts a rendering; where there are ``overlays``, Kustomize is of the right version."""
     if overlays:
         find_kustomize(root)
-    return lambda name: replace(find_kustomize(root), scratch=scratch).start(root, name)
+    return lambda name: find_kustomize(root)._replace(scratch=scratch).start(root, name)
 
 
 def _keep_checked(

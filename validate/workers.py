@@ -16,6 +16,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
 from validate.errors import CannotCheckError
+from validate.interrupts import INTERRUPTING, postponed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -26,7 +27,6 @@ R = TypeVar("R")
 
 _LENGTH = struct.Struct(">Q")
 _INTERRUPTED = 130
-_INTERRUPTING = (signal.SIGINT, signal.SIGTERM)
 
 
 def cores() -> int:
@@ -53,7 +53,7 @@ class Workers(Generic[T, R]):
 
     def __enter__(self) -> Workers[T, R]:
         """Start them."""
-        if self._processes:
+        with postponed():
             for number in range(self._processes):
                 self._start(self._items[number :: self._processes])
         return self
@@ -117,8 +117,9 @@ def _work(
     # Overlays go as their last reference goes; looking for cycles takes a tenth of the time and finds none.
     gc.disable()
     try:
-        for number in _INTERRUPTING:
+        for number in INTERRUPTING:
             signal.signal(number, _interrupt)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTING)
         with closing(task(share)) as results:
             for result in results:
                 _write_message(stream, pickle.dumps(result, pickle.HIGHEST_PROTOCOL))
@@ -134,7 +135,7 @@ def _work(
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     """Let a worker clean up on its way out, once: who interrupts all of us interrupts the parent too."""
-    for number in _INTERRUPTING:
+    for number in INTERRUPTING:
         # Not SIG_IGN: Python complains of a signal that came before and is ignored since.
         signal.signal(number, lambda *_: None)
     raise KeyboardInterrupt

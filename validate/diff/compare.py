@@ -181,7 +181,7 @@ class _Comparing:
         kustomize = find_kustomize(self.after.root)
         processes = min(self.request.processes or cores(), len(subjects) // _FEWEST_EACH)
         with TemporaryDirectory(prefix="validate-") as scratch:
-            work = partial(self.work, replace(kustomize, scratch=scratch))
+            work = partial(self.work, kustomize._replace(scratch=scratch))
             with Workers(work, subjects, processes if processes > 1 else 0) as workers:
                 return sorted(workers, key=lambda one: one.change.name)
 

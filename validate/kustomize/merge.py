@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -168,7 +168,7 @@ def _written(patch: Field, before: Field | None) -> Field:
 
 @cache
 def _definitions() -> dict[str, Any]:
-    text = resources.files(__package__).joinpath("merge-keys.json").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("merge-keys.json").read_text(encoding="utf-8")
     definitions: dict[str, Any] = json.loads(text)["definitions"]
     return definitions
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 from contextlib import contextmanager
 from functools import cache
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from msgspec import Struct
-from msgspec.structs import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from validate.errors import CannotCheckError, SourceError
 
@@ -26,13 +23,15 @@ _PINNED = "5.8.1"
 _MODULE = "sigs.k8s.io/kustomize/kustomize/v5"
 # A rendering of 40 objects needs 35 MB in all: collecting garbage on the way is a third of its work.
 _LESS_GARBAGE_COLLECTION = {"GOGC": "400"}
+_WAY_OUT = f"run 'make setup' or 'go install {_MODULE}@v{_PINNED}', or set KUSTOMIZE to one"
 _WRAPPER = "kustomization.yaml"
 _SCHEMA = "merge-keys.json"
 # 50,000 objects take half a minute on two slow cores; what takes longer hangs.
 _TIMEOUT_SECONDS = 300
+_VERSION_TIMEOUT_SECONDS = 60
 
 
-class Kustomize(Struct, frozen=True):
+class Kustomize(NamedTuple):
     """A kustomize of the version that Argo CD uses.
 
     ``scratch`` is the directory for what is thrown away, the system's own where it is None: whoever
@@ -40,7 +39,6 @@ class Kustomize(Struct, frozen=True):
     """
 
     path: str
-    version: str
     scratch: str | None = None
 
     def start(self, root: Path, overlay: str, *, plain: bool = False) -> Build:
@@ -96,6 +94,7 @@ class Build:
             raise SourceError(f"{self.overlay}/{_WRAPPER}", 1, problem) from None
         finally:
             self.cancel()
+        _pass_on_interrupt(self._process)
         if self._process.returncode != 0:
             words = _clean(errors.decode(errors="replace"), self._root)
             raise SourceError(f"{self.overlay}/{_WRAPPER}", 1, f"cannot be rendered: {words}")
@@ -134,24 +133,28 @@ class _Workspace:
 def started(root: Path, overlays: Sequence[str]) -> Iterator[list[Build]]:
     """Give renderings of ``overlays`` that are under way; what is left of them ends with the block.
 
+    The version of Kustomize is asked for beside them: nothing that it renders counts before
+    :func:`find_kustomize` has the answer.
+
     Raises:
         CannotCheckError: there is no kustomize for it.
     """
     builds: list[Build] = []
     with tempfile.TemporaryDirectory(prefix="validate-") as scratch:
+        version = _ask_version(_locate(root)) if overlays else None
         try:
-            builds += (
-                replace(find_kustomize(root), scratch=scratch).start(root, overlay) for overlay in overlays
-            )
+            builds += (Kustomize(_locate(root), scratch).start(root, overlay) for overlay in overlays)
             yield builds
         finally:
             for build in builds:
                 build.cancel()
+            if version is not None:
+                version.answer()
 
 
 @cache
 def _schema() -> bytes:
-    return resources.files(__package__).joinpath(_SCHEMA).read_bytes()
+    return Path(__file__).with_name(_SCHEMA).read_bytes()
 
 
 def locate_kustomize(root: Path) -> str | None:
@@ -162,27 +165,60 @@ def locate_kustomize(root: Path) -> str | None:
 
 @cache
 def find_kustomize(root: Path) -> Kustomize:
-    """Return the kustomize to use, after asking it for its version.
+    """Return the kustomize to use, once it has said that it is of the right version.
 
     Raises:
         CannotCheckError: there is none, or not of version 5.8.
     """
-    path = locate_kustomize(root)
-    way_out = f"run 'make setup' or 'go install {_MODULE}@v{_PINNED}', or set KUSTOMIZE to one"
-    if path is None:
-        raise CannotCheckError(f"kustomize is not installed; {way_out}")
-    try:
-        done = subprocess.run(  # noqa: S603 - our own tool, no shell
-            [path, "version"], capture_output=True, text=True, timeout=60, check=False
-        )
-    except OSError as error:
-        raise CannotCheckError(f"{path} cannot be run ({error.strerror}); {way_out}") from None
-    found = re.search(r"\d+\.\d+\.\d+", done.stdout + done.stderr)
+    path = _locate(root)
+    found = re.search(r"\d+\.\d+\.\d+", _ask_version(path).answer())
     version = found.group() if found else "of an unknown version"
     if not version.startswith(VERSION + "."):
         problem = f"{path} is kustomize {version}, and Argo CD renders with {VERSION}"
-        raise CannotCheckError(f"{problem}: what is checked would not be what is synced; {way_out}")
-    return Kustomize(path, version)
+        raise CannotCheckError(f"{problem}: what is checked would not be what is synced; {_WAY_OUT}")
+    return Kustomize(path)
+
+
+def _locate(root: Path) -> str:
+    path = locate_kustomize(root)
+    if path is None:
+        raise CannotCheckError(f"kustomize is not installed; {_WAY_OUT}")
+    return path
+
+
+@cache
+def _ask_version(path: str) -> _Version:
+    return _Version(path)
+
+
+class _Version:
+    """What a kustomize says of its version: asked for at once, and waited for where it matters."""
+
+    def __init__(self, path: str) -> None:
+        command = [path, "version"]
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - our own tool, no shell
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
+        except OSError as error:
+            raise CannotCheckError(f"{path} cannot be run ({error.strerror}); {_WAY_OUT}") from None
+        self._answer: str | None = None
+
+    def answer(self) -> str:
+        if self._answer is None:
+            try:
+                self._answer, _ = self._process.communicate(timeout=_VERSION_TIMEOUT_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._answer, _ = self._process.communicate()
+            _pass_on_interrupt(self._process)
+        return self._answer
+
+
+def _pass_on_interrupt(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
+    """Raise :class:`KeyboardInterrupt` where somebody interrupted the process, and so all of us."""
+    if process.returncode == -signal.SIGINT:
+        raise KeyboardInterrupt
 
 
 # What Kustomize wraps around the sentence that matters, once per directory on the way.
