@@ -67,13 +67,13 @@ def test_what_is_for_others_is_none(name, unread):
 
 def test_a_component_is_one_and_its_files_go_with_it(unread):
     files = {
-        "components/x/kustomization.yaml": "kind: Component\nresources: [r.yaml, sub]\n",
-        "components/x/r.yaml": "a: 1\n",
-        "components/x/sub/kustomization.yaml": "resources: [s.yaml]\n",
-        "components/x/sub/s.yaml": "a: 1\n",
-        "components/x/left.yaml": "a: 1\n",
+        "policies/x/kustomization.yaml": "resources: [r.yaml, sub]\n",
+        "policies/x/r.yaml": "a: 1\n",
+        "policies/x/sub/kustomization.yaml": "resources: [s.yaml]\n",
+        "policies/x/sub/s.yaml": "a: 1\n",
+        "policies/x/left.yaml": "a: 1\n",
     }
-    assert unread(**files) == ("components/x/kustomization.yaml", "components/x/left.yaml")
+    assert unread(**files) == ("policies/x/kustomization.yaml", "policies/x/left.yaml")
 
 
 @pytest.mark.parametrize(
@@ -91,10 +91,20 @@ def test_a_component_is_one_and_its_files_go_with_it(unread):
 )
 def test_whatever_names_a_file_in_a_kustomization_that_no_overlay_uses_reads_it(entry, unread):
     files = {
-        "components/x/kustomization.yaml": f"kind: Component\n{entry}\n",
-        "components/x/r.yaml": "a: 1\n",
+        "policies/x/kustomization.yaml": f"{entry}\n",
+        "policies/x/r.yaml": "a: 1\n",
     }
-    assert unread(**files) == ("components/x/kustomization.yaml",)
+    assert unread(**files) == ("policies/x/kustomization.yaml",)
+
+
+def test_a_component_is_on_offer_and_what_it_does_not_name_is_not(unread):
+    files = {
+        "components/x/kustomization.yaml": "kind: Component\nresources: [r.yaml]\n",
+        "components/x/r.yaml": "a: 1\n",
+        "components/x/left.yaml": "a: 1\n",
+        "components/x/left/kustomization.yaml": "resources: []\n",
+    }
+    assert unread(**files) == ("components/x/left/kustomization.yaml", "components/x/left.yaml")
 
 
 def test_the_neutral_install_reads_what_no_overlay_does(unread):
@@ -107,10 +117,10 @@ def test_the_neutral_install_reads_what_no_overlay_does(unread):
 
 
 def test_a_kustomization_that_is_no_yaml_names_nothing(unread):
-    files = {"components/x/kustomization.yaml": "a: [\n", "components/x/r.yaml": "a: 1\n"}
-    assert unread(**files) == ("components/x/kustomization.yaml", "components/x/r.yaml")
+    files = {"policies/x/kustomization.yaml": "a: [\n", "policies/x/r.yaml": "a: 1\n"}
+    assert unread(**files) == ("policies/x/kustomization.yaml", "policies/x/r.yaml")
 
 
 def test_a_path_that_leads_out_of_the_repository_names_nothing(unread):
-    files = {"components/x/kustomization.yaml": "resources: [../../../r.yaml, /etc/hosts]\n"}
-    assert unread(**files) == ("components/x/kustomization.yaml",)
+    files = {"policies/x/kustomization.yaml": "resources: [../../../r.yaml, /etc/hosts]\n"}
+    assert unread(**files) == ("policies/x/kustomization.yaml",)

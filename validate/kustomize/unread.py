@@ -30,7 +30,8 @@ _HELM_VALUES = "values"
 def unread_files(root: pathlib.Path, overlays: Iterable[str], reads: Collection[str]) -> tuple[str, ...]:
     """Return the manifests that neither ``reads`` has nor any kustomization outside of it names.
 
-    A kustomization that nobody reads is one of them; its files are not, since they go with it.
+    A kustomization that nobody reads is one of them; its files are not, since they go with it. That of
+    a component is none: components are what may be added.
     ``overlays`` are directories of overlays, ``reads`` what they read; all paths are relative to
     ``root``.
     """
@@ -44,7 +45,15 @@ def unread_files(root: pathlib.Path, overlays: Iterable[str], reads: Collection[
         for kustomization in (*elsewhere, *([neutral] if neutral else ()))
         for path in _named(root, kustomization)
     }
-    return tuple(file for file in left if file not in named and file != applied)
+    return tuple(file for file in left if file not in named and file != applied and not _on_offer(file))
+
+
+def _on_offer(file: str) -> bool:
+    """Whether it is the kustomization of a component: an overlay may use it, and none has to."""
+    match PurePosixPath(file).parts:
+        case ("components", _, name):
+            return name in FILE_NAMES
+    return False
 
 
 def _manifests(root: pathlib.Path, directory: str) -> Iterator[str]:

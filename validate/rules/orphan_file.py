@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class OrphanFile(RepositoryRule[None]):
-    """No kustomization reads a manifest, a component or a config file.
+    """No kustomization reads a manifest or a config file.
 
     Kustomize reads what a kustomization names, and nothing else: a network policy that was written,
     reviewed and merged without a line in `resources` protects nobody, and a patch that lost its line
-    in a merge has no effect. A component that no overlay uses is rendered by nobody, so nobody knows
-    that it still works.
+    in a merge has no effect.
 
-    Name the file in a kustomization, or delete it. Prose, `cluster.yaml`, `waivers.yaml` and values
+    Name the file in a kustomization, or delete it. A component is there to be added, so one that no
+    overlay uses is none of these; a file in it that its kustomization does not name is. Prose, `cluster.yaml`, `waivers.yaml` and values
     for the Helm chart of a JupyterHub (`values.yaml`) are read by others. The neutral install counts
     as a reader. Judged where every overlay was checked.
     """
