@@ -72,8 +72,9 @@ links: $(docs) ## Ask every address that the documentation links to whether it i
 	@$(python) -m sphinx --quiet --builder linkcheck docs docs/_build/links
 
 .PHONY: pages
-pages: $(runtime) ## Write the pages of the rules anew from their docstrings and cases
+pages: $(runtime) $(kustomize) ## Write the generated pages of the reference anew: rules, overlays, components, cluster.yaml
 	@$(python) -m tools.rule_pages
+	@$(python) -m tools.tree_pages
 
 .PHONY: bench
 bench: $(dev) $(kustomize) $(kubeconform) ## Measure validate against kustomize and kubeconform, and its growth; ARGS="--json FILE"

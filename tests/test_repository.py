@@ -52,8 +52,8 @@ def canonical(requirement: str) -> str:
 @pytest.mark.parametrize("page", PAGES, ids=relative)
 def test_every_make_command_on_a_page_is_a_target(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    blocks = "\n".join(re.findall(r"^```[a-z]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
-    named = re.findall(r"`make ([a-z]+)", text) + re.findall(r"^make ([a-z]+)", blocks, re.MULTILINE)
+    blocks = "\n".join(re.findall(r"^ *```[^\n]*\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL))
+    named = re.findall(r"`make ([a-z]+)", text) + re.findall(r"^ *make ([a-z]+)", blocks, re.MULTILINE)
     assert set(named) <= make_targets()
 
 

@@ -5,7 +5,6 @@ A fenced block says so behind its language, where no reader sees it:
 - ```` ```bash run ````: a command, from the top of the repository.
 - ```` ```yaml write=overlays/mine/cluster.yaml ````: a file; the text before the block names it.
 - ```` ```diff ````: an edit, as ``git apply`` takes it.
-- ```` ```text shown ````: what the command before it prints, or a part of that.
 
 Other blocks are to be read.
 """
@@ -28,7 +27,6 @@ class Action(StrEnum):
     RUN = "run"
     WRITE = "write"
     EDIT = "edit"
-    SHOWN = "shown"
 
 
 class Step(NamedTuple):
@@ -77,8 +75,6 @@ def _action(language: str, what: str, where: str) -> tuple[Action | None, str]:
             return None, ""
         case "bash", ("run", "", ""):
             return Action.RUN, ""
-        case "text", ("shown", "", ""):
-            return Action.SHOWN, ""
         case _, ("write", "=", file) if file:
             return Action.WRITE, file
     raise ValueError(f"{where}: a {language} block says {what!r}, which is no step")

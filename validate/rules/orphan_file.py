@@ -21,10 +21,10 @@ class OrphanFile(RepositoryRule[None]):
     reviewed and merged without a line in `resources` protects nobody, and a patch that lost its line
     in a merge has no effect.
 
-    Name the file in a kustomization, or delete it. A component is there to be added, so one that no
-    overlay uses is none of these; a file in it that its kustomization does not name is. Prose, `cluster.yaml`, `waivers.yaml` and values
-    for the Helm chart of a JupyterHub (`values.yaml`) are read by others. The neutral install counts
-    as a reader. Judged where every overlay was checked.
+    Name the file in a kustomization, or delete it. A component that no overlay uses is not reported,
+    since components are there to be added; a file that its component does not name is. Prose,
+    `cluster.yaml`, `waivers.yaml` and values for the Helm chart of a JupyterHub (`values.yaml`) are
+    read by others. The neutral install counts as a reader. Judged where every overlay was checked.
     """
 
     id = "orphan-file"
