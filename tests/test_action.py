@@ -38,7 +38,7 @@ def workspace(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(workspace: Path, tmp_path: Path):
-    """Return a function that runs the steps with inputs, and stops at one that fails."""
+    """Return a function that runs the steps with inputs."""
 
     def call(**inputs: str) -> Ran:
         given = {name: spec["default"] for name, spec in ACTION["inputs"].items()}
@@ -55,6 +55,8 @@ def run(workspace: Path, tmp_path: Path):
         log = ""
         status = 0
         for step in ACTION["runs"]["steps"]:
+            if not runs(step, given, failed=bool(status)):
+                continue
             given_to_step = {name: filled(text, given) for name, text in step.get("env", {}).items()}
             done = subprocess.run(
                 ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
@@ -66,13 +68,21 @@ def run(workspace: Path, tmp_path: Path):
                 check=False,
             )
             log += done.stdout
-            status = done.returncode
-            if status:
-                break
+            status = status or done.returncode
         outputs = dict(line.split("=", 1) for line in files["GITHUB_OUTPUT"].read_text().splitlines())
         return Ran(status, log, outputs, files["GITHUB_STEP_SUMMARY"].read_text())
 
     return call
+
+
+def runs(step: dict[str, str], inputs: dict[str, str], *, failed: bool) -> bool:
+    """Whether a runner would run the step, for the two conditions that there are."""
+    match step.get("if"):
+        case None:
+            return not failed
+        case "${{ !cancelled() && inputs.base != '' }}":
+            return inputs["base"] != ""
+    raise NotImplementedError(step["if"])
 
 
 def filled(text: str, inputs: dict[str, str]) -> str:
@@ -113,3 +123,26 @@ def test_a_warning_fails_where_that_is_asked_for(run, workspace):
     (workspace / "overlays" / "kind" / "unread.yaml").write_text("a: b\n")
     assert run().status == 0
     assert run(fail_on="warning").status == 1
+
+
+def commit(workspace: Path) -> None:
+    for words in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-q", "-m", "x")):
+        subprocess.run(["git", *words], cwd=workspace, check=True)
+
+
+def test_what_a_change_does_is_written_for_a_comment_and_for_the_summary(run, workspace):
+    commit(workspace)
+    break_placement(workspace)
+    ran = run(base="main", diff="report/diff.md")
+    assert (ran.status, ran.outputs) == (1, {"status": "1"}), ran.log
+    comment = (workspace / "report" / "diff.md").read_text()
+    assert comment.startswith("<!-- validate diff -->\n")
+    assert "build-pod-without-docker-api" in comment
+    assert ran.summary.endswith(comment)
+
+
+def test_a_base_that_is_not_there_fails_nothing_that_is_right(run, workspace):
+    commit(workspace)
+    ran = run(base="origin/main")
+    assert ran.status == 0
+    assert "error: there is no revision 'origin/main'" in ran.log
