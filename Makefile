@@ -75,6 +75,7 @@ links: $(docs) ## Ask every address that the documentation links to whether it i
 pages: $(runtime) $(kustomize) ## Write the generated pages of the reference anew: rules, overlays, components, cluster.yaml
 	@$(python) -m tools.rule_pages
 	@$(python) -m tools.tree_pages
+	@$(python) -m validate graph eks --output docs/assets/system.svg
 
 .PHONY: bench
 bench: $(dev) $(kustomize) $(kubeconform) ## Measure validate against kustomize and kubeconform, and its growth; ARGS="--json FILE"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from datetime import date
 from functools import partial
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,7 +17,7 @@ from msgspec.structs import replace
 
 from validate.argocd.applications import read_applications
 from validate.cluster.facts import no_facts, read_facts
-from validate.errors import SourceError
+from validate.errors import CannotCheckError, SourceError
 from validate.finding import OverlayReport, Report, Waived
 from validate.judge import Checked, in_order, judge_overlay, judge_repository, obstacle, waive
 from validate.kustomize.render import find_kustomize
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from validate.cache import Cache
     from validate.cluster.facts import ClusterFacts
     from validate.discover import Checkout
+    from validate.finding import Finding
     from validate.kustomize.render import Build
     from validate.rules.rule import Rule
 
@@ -229,6 +231,20 @@ def examine(root: pathlib.Path, build: Build, rules: Iterable[type[Rule]]) -> tu
         problem = obstacle("reading", build.overlay, error)
         return None, Checked(OverlayReport(build.overlay, obstacle=problem))
     return overlay, judge_overlay(root, overlay, rules)
+
+
+def examine_with_waivers(root: pathlib.Path, name: str) -> tuple[Overlay, tuple[Finding, ...]]:
+    """Return an overlay, and what is found in it by itself and not waived.
+
+    Raises:
+        CannotCheckError: it cannot be rendered or read, or there is no Kustomize.
+    """
+    overlay, checked = examine(root, find_kustomize(root).start(root, name), in_order(RULES))
+    if checked.unrenderable:
+        raise checked.unrenderable
+    if overlay is None:
+        raise CannotCheckError(checked.report.obstacle)
+    return overlay, waive(checked.report, read_waivers(root), date.today())[0].findings  # noqa: DTZ011 - the user's day
 
 
 def read_overlay(root: pathlib.Path, build: Build) -> Overlay:

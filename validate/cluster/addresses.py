@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from functools import cache, lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_network
-from typing import TYPE_CHECKING, NamedTuple
+from ipaddress import IPv4Address, IPv6Address, ip_network, summarize_address_range
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
@@ -59,6 +59,14 @@ class Addresses(Struct, frozen=True):
         """How many addresses these are (a set of IPv6 addresses is larger than ``len`` may say)."""
         return sum(span.last - span.first + 1 for span in self.spans)
 
+    def blocks(self) -> list[str]:
+        """Return the CIDR blocks that make up these addresses, the fewest that do."""
+        return [
+            str(network)
+            for span in self.spans
+            for network in summarize_address_range(_address(span, span.first), _address(span, span.last))
+        ]
+
     def __str__(self) -> str:
         return ", ".join(map(_text, self.spans)) or "no address"
 
@@ -103,7 +111,10 @@ def _around(span: Span, hole: Span) -> Iterator[Span]:
         yield Span(span.version, hole.last + 1, span.last)
 
 
+def _address(span: Span, number: int) -> Any:
+    return IPv4Address(number) if span.version == 4 else IPv6Address(number)  # noqa: PLR2004 - IP version 4
+
+
 def _text(span: Span) -> str:
-    address = IPv4Address if span.version == 4 else IPv6Address  # noqa: PLR2004 - IP version 4
-    first, last = address(span.first), address(span.last)
+    first, last = _address(span, span.first), _address(span, span.last)
     return str(first) if first == last else f"{first} to {last}"

@@ -36,7 +36,7 @@ _INTERNET = (
     - Addresses.of("192.0.2.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
 )
 _FIRST_PORT, _PAST_PORTS = 1, 65_536
-_PROTOCOLS = ("TCP", "UDP", "SCTP")
+_PROTOCOLS, _SCTP = ("TCP", "UDP"), "SCTP"
 _ELSEWHERE = "elsewhere"
 _MOST_RANGES = 4
 _NOWHERE = Addresses()
@@ -179,10 +179,10 @@ def _means(decision: Decision, direction: Direction) -> bool:
 
 
 def _decider(decision: Decision, direction: Direction) -> Place | None:
-    """Return the rule that lets it through, or else a policy that isolates."""
+    """Return the rule that lets most of it through, or else a policy that isolates."""
     side = decision.egress if direction is Direction.EGRESS else decision.ingress
     if side.openings:
-        return side.openings[0].rule
+        return max(side.openings, key=lambda opening: opening.addresses.size).rule
     return side.isolating[0].place / "spec" if side.isolating else None
 
 
@@ -211,11 +211,13 @@ class _Ports(NamedTuple):
 
 def _port_classes(before: Network, after: Network, members: Iterable[Member]) -> list[_Ports]:
     """Return all ports, divided where some policy or some pod tells one from the next."""
-    cuts = {protocol: {_FIRST_PORT, _PAST_PORTS} for protocol in _PROTOCOLS}
     told = [*_policy_ports(before), *_policy_ports(after)]
     for member in members:
         for endpoint in (member.before, member.after):
             told += [(named.protocol, named.number, named.number) for named in endpoint.ports]
+    # Nobody speaks of SCTP who does not mean it.
+    spoken = (*_PROTOCOLS, *({_SCTP} & {protocol for protocol, _, _ in told}))
+    cuts = {protocol: {_FIRST_PORT, _PAST_PORTS} for protocol in spoken}
     for protocol, first, last in told:
         if protocol in cuts:
             cuts[protocol] |= {first, last + 1}
@@ -255,7 +257,7 @@ def _port_text(those: Sequence[_Ports], every: Sequence[_Ports]) -> str:
             texts.append(f"every {protocol} port but {', '.join(map(str, _joined(missing)))}")
         else:
             texts.append(f"port {', '.join(f'{one}/{protocol}' for one in _joined(own))}")
-    if len(texts) == len(_PROTOCOLS) and all(
+    if len(texts) == len({one.first.protocol for one in every}) and all(
         text.startswith("every") and "but" not in text for text in texts
     ):
         return "every port"
@@ -311,7 +313,7 @@ def _strangers(before: Network, after: Network) -> list[Member]:
                         continue
                     labels = {**unknown, **spaces}
                     strangers.setdefault(
-                        _stranger(spaces, pods), Endpoint(PRIVATE, pods, labels[NAMESPACE_NAME], labels)
+                        describe_peer(peer), Endpoint(PRIVATE, pods, labels[NAMESPACE_NAME], labels)
                     )
     return [Member(title, endpoint, endpoint) for title, endpoint in strangers.items()]
 
@@ -322,11 +324,21 @@ def _peers(policy: Place) -> Iterator[Place]:
             yield from (rule / key).each()
 
 
-def _stranger(spaces: Mapping[str, str], pods: Mapping[str, str]) -> str:
+def describe_peer(peer: Place) -> str:
+    """Return whom an entry of ``from`` or ``to`` means, as people say it."""
+    block = peer / "ipBlock"
+    if block.exists:
+        excepted = " with exceptions" if (block / "except").items else ""
+        return f"{(block / 'cidr').text}{excepted}"
+    selector = peer / "namespaceSelector"
+    spaces = string_map((selector / "matchLabels").value)
+    pods = string_map(peer.at("podSelector", "matchLabels").value)
     who = f"pods with {_pairs(pods)}" if pods else "pods"
     if set(spaces) == {NAMESPACE_NAME}:
         return f"{who} in {spaces[NAMESPACE_NAME]}"
-    return f"{who} in namespaces with {_pairs(spaces)}" if spaces else f"{who} in any namespace"
+    if spaces:
+        return f"{who} in namespaces with {_pairs(spaces)}"
+    return f"{who} in any namespace" if selector.exists else who
 
 
 def _pairs(labels: Mapping[str, str]) -> str:

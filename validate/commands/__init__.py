@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 # By name, and in the order of the help. A new command is a line here and a module of that name.
 COMMANDS = {
     "diff": "say what a change does: on the clusters, and to the findings",
+    "graph": "draw the system as an overlay deploys it, as Mermaid or SVG",
     "rules": "list the rules",
     "build-pod": "print the pod that BinderHub would create for a build",
     "schema": "print a JSON Schema: of config fragments, cluster.yaml or a JSON report",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from validate.commands.options import add_outputs, add_root, add_run, open_named
 from validate.commands.outputs import distinct, open_wanted_cache, write_all
-from validate.report.diff import FORMATS, render
+from validate.report.diff import FORMATS, WITH_PICTURES, render
 
 if TYPE_CHECKING:
     import argparse
@@ -41,5 +41,6 @@ def run(options: argparse.Namespace) -> int:
         processes=options.jobs,
         open_cache=lambda: open_wanted_cache(options, checkout, ()),
         fail_on=Severity(options.fail_on),
+        pictures=any(output.format in WITH_PICTURES for output in outputs),
     )
     return write_all(compare(request), outputs, render, verbose=options.verbose)

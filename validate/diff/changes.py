@@ -13,10 +13,10 @@ from validate.rules.rule import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any as Picture
 
     from validate.finding import Finding, Waived
     from validate.git import Revision
+    from validate.graph.picture import Picture
     from validate.place import Origin
 
 

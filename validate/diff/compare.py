@@ -22,6 +22,7 @@ from validate.diff.overlays import applications, argocd_effects, overlay_change
 from validate.engine import Gathered, conclude, examine, gather, read_synced
 from validate.finding import OverlayReport
 from validate.git import Git
+from validate.graph.picture import draw, settled
 from validate.judge import Checked, in_order
 from validate.kustomize.files import find_kustomization
 from validate.kustomize.render import find_kustomize
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from validate.argocd.applications import SyncedPath
     from validate.cache import Cache
     from validate.diff.checkouts import Tree
-    from validate.finding import Report
+    from validate.finding import Finding, Report
     from validate.git import Revision
     from validate.kustomize.render import Build, Kustomize
     from validate.overlay import Overlay
@@ -60,6 +61,7 @@ class Request(Struct, frozen=True):
         processes: at most that many; None for one for each core.
         open_cache: opens the cache of a checkout, where there shall be one.
         fail_on: the least severity of a new finding that makes the run fail.
+        pictures: whether to draw the overlays that differ.
     """
 
     root: pathlib.Path
@@ -68,6 +70,7 @@ class Request(Struct, frozen=True):
     processes: int | None = None
     open_cache: Callable[[], Cache | None] = lambda: None
     fail_on: Severity = Severity.ERROR
+    pictures: bool = False
 
 
 class _Subject(NamedTuple):
@@ -124,7 +127,8 @@ class _Comparing:
         waived_before, waived = ([one.finding for one in report.waived] for report in reports)
         answered = match(waived_before, waived, self.renames)
         gone = match(found.fixed, waived, self.renames)
-        changes = [one.change for one in compared]
+        shown = (*found.new, *found.unchanged)
+        changes = [_with_marks(one, shown, found.new) for one in compared]
         changes += self.only_synced_otherwise({change.name for change in changes})
         return Comparison(
             base,
@@ -228,7 +232,8 @@ class _Comparing:
         if subject.name != _ARGOCD:
             happens += argocd_effects(before, synced, causes)
         apps = applications(synced or before)
-        return _Compared(replace(change, effects=happens, applications=apps), was, now)
+        picture = draw(new, now.report.findings) if self.request.pictures and new and now else None
+        return _Compared(replace(change, effects=happens, applications=apps, picture=picture), was, now)
 
     def examined(self, side: Tree, name: str, build: Build | None) -> tuple[Overlay | None, Checked | None]:
         """Return an overlay and what it gives; neither where it is not there, or git lacks a part of it."""
@@ -366,6 +371,14 @@ def _files(directory: pathlib.Path) -> dict[str, bytes]:
 def _alike(these: Mapping[str, bytes], those: Mapping[str, bytes]) -> float:
     same = sum(those.get(name) == content for name, content in these.items())
     return same / max(len(these), len(those), 1)
+
+
+def _with_marks(one: _Compared, shown: Sequence[Finding], new: Sequence[Finding]) -> OverlayChange:
+    """Return what becomes of an overlay, its picture marked with what is found and not waived."""
+    picture = one.change.picture
+    if picture is None or one.after is None:
+        return one.change
+    return replace(one.change, picture=settled(picture, one.after.report.findings, shown, new))
 
 
 def _fact(checked: Checked | None, rule: type[Rule]) -> object:

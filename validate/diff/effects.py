@@ -243,7 +243,9 @@ def _capacity(change: Change) -> Iterator[Effect]:
     was, now = (_listed([str(one) for one in side]) or "no declared pool" for side in (old, new))
     fewer = {one.pool for one in old} - {one.pool for one in new}
     sentence = f"can run in {now}; before, in {was}"
-    yield Effect(Kind.CAPACITY, _BUILDS, sentence, _placement_causes(change), grave=bool(fewer))
+    counted = ["containers"] if any(one.builds is not None for one in (*old, *new)) else []
+    causes = _placement_causes(change, *counted)
+    yield Effect(Kind.CAPACITY, _BUILDS, sentence, causes, grave=bool(fewer))
 
 
 def _capacities(side: Overlay) -> Sequence[Capacity] | None:
@@ -254,8 +256,8 @@ def _capacities(side: Overlay) -> Sequence[Capacity] | None:
     return capacity(side.facts.pools, build, daemon, side.objects)
 
 
-def _placement_causes(change: Change) -> tuple[Cause, ...]:
-    """Return the lines that decide where builds run, and have changed."""
+def _placement_causes(change: Change, *more: str) -> tuple[Cause, ...]:
+    """Return the lines that decide where builds run, and have changed; ``more`` fields of pods count too."""
     places: list[tuple[Place, Place]] = [
         (change.before.facts.place / "nodePools", change.after.facts.place / "nodePools")
     ]
@@ -266,7 +268,7 @@ def _placement_causes(change: Change) -> tuple[Cause, ...]:
         if old is not None and new is not None:
             places += [
                 (old.spec / key, new.spec / key)
-                for key in ("nodeSelector", "affinity", "tolerations", "nodeName", "containers")
+                for key in ("nodeSelector", "affinity", "tolerations", "nodeName", *more)
             ]
     return tuple(
         cause

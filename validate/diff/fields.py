@@ -56,8 +56,8 @@ class _Walk:
 
     def follows(self, difference: Difference) -> bool:
         """Whether it is the name of a generated object, and nothing else."""
-        before = difference.before.value
-        return isinstance(before, str) and self.renamed.get(before) == difference.after.value
+        before, after = difference.before.value, difference.after.value
+        return isinstance(before, str) and before in self.renamed and self.renamed[before] == after
 
     def values(
         self, shown: str, before: Place, after: Place, schema: MergeSchema | None

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 FORMATS = {
     "text": "for people, in a terminal and in a log",
     "markdown": "for a comment on a pull request",
+    "html": "for people: one page that needs nothing else, with a picture of each system",
     "json": "for programs, as validate/report/diff/diff.schema.json describes it",
 }
+WITH_PICTURES = frozenset({"html"})
 
 
 class _Format(Protocol):

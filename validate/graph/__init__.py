@@ -1,0 +1,1 @@
+"""The system as an overlay deploys it, as a picture."""
