@@ -38,7 +38,7 @@ def here(repository, monkeypatch):
         (["--explain", "split"], ["split-namespace"]),
         (["--print-completion", ""], ["bash", "zsh", "fish"]),
         (["schema", ""], ["fragment", "cluster", "report", "diff"]),
-        (["diff", "--report", ""], ["text", "markdown", "json"]),
+        (["diff", "--report", ""], ["text", "markdown", "html", "json"]),
         (["waive", "secret"], ["secret-in-git"]),
         (["waive", "secret-in-git", ""], ["eks", "kind"]),
         (["waive", "secret-in-git", "--owner", "me", "ek"], ["eks"]),
