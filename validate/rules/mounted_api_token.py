@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from validate.cluster.tokens import AUTOMOUNT, account_of, mounted_token
 from validate.edits import write
 from validate.rules.rule import Breach, NotApplicable, OverlayRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from validate.cluster.objects import PodView
     from validate.overlay import Overlay
     from validate.place import Place
-
-_FIELD = "automountServiceAccountToken"
 
 
 class MountedApiToken(OverlayRule):
@@ -41,15 +39,15 @@ class MountedApiToken(OverlayRule):
         if not any(pods.values()):
             raise NotApplicable("nothing here runs docker-api or creates build pods")
         for who, pod in pods.items():
-            place = _decides(overlay, pod) if pod else None
+            place = mounted_token(pod, overlay.objects) if pod else None
             if pod is not None and place is not None:
-                account = (pod.spec / "serviceAccountName").text or "default"
+                account = account_of(pod)
                 yield Breach(
                     at=place,
                     problem=f"{who} mounts an API token of the ServiceAccount {account}, beside the code of "
                     "strangers",
                     fix=_fix(place, account),
-                    edits=write(place, value=False) if place.path[-1] == _FIELD else (),
+                    edits=write(place, value=False) if place.path[-1] == AUTOMOUNT else (),
                 )
 
 
@@ -58,24 +56,5 @@ def _fix(place: Place, account: str) -> str:
         case "serviceAccountToken":
             return f"remove the token from the volume in {place.origin.file}"
         case "automountServiceAccountToken":
-            return f"set {_FIELD} to false in {place.origin.file}"
-    return f"add a ServiceAccount {account} with {_FIELD}: false, as policies/pod-security does"
-
-
-def _decides(overlay: Overlay, pod: PodView) -> Place | None:
-    """Return what makes the pod mount a token, None where it mounts none."""
-    for volume in (pod.spec / "volumes").each():
-        for source in volume.at("projected", "sources").each():
-            if (source / "serviceAccountToken").exists:
-                return source / "serviceAccountToken"
-    own = pod.spec / _FIELD
-    account = overlay.find(
-        "ServiceAccount", (pod.spec / "serviceAccountName").text or "default", pod.owner.namespace
-    )
-    if own.value is None and account is not None:
-        own = account.place / _FIELD
-    elif own.value is None:
-        # Nobody has described the ServiceAccount that every namespace gets.
-        namespace = overlay.find("Namespace", pod.owner.namespace)
-        own = namespace.place.at("metadata", "name") if namespace is not None else own
-    return None if own.value is False else own
+            return f"set {AUTOMOUNT} to false in {place.origin.file}"
+    return f"add a ServiceAccount {account} with {AUTOMOUNT}: false, as policies/pod-security does"

@@ -4,40 +4,82 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from validate.cluster.podsecurity import Level, violations
+from validate.cluster.podsecurity import Level, Violation, violations
+from validate.cluster.tokens import rights_of, secrets_in
 from validate.rules.rule import Breach, NotApplicable, OverlayRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from validate.cluster.objects import PodView
     from validate.overlay import Overlay
 
 
 class PrivilegedContainer(OverlayRule):
-    """A pod other than docker-api has what leads to the node.
+    """A container other than docker-api's has what leads to the node, or to credentials.
 
     docker-api has to be privileged: it runs containers. So the namespace has to admit privileged pods,
-    and Pod Security stops nobody else in it. A second pod with a privileged container, a directory of
-    the node, a namespace of the node or an added capability is a second way to root on the node, and
-    through it to every credential there.
+    and Pod Security stops nobody else in it. A second container that is privileged, has a directory or a
+    namespace of the node, or an added capability is a second way to root on the node, and through it to
+    every credential there. The bar is the level `baseline` of the Pod Security Standards, for the other
+    containers of docker-api's pod as well.
 
-    The bar is the level `baseline` of the Pod Security Standards. Take away what goes beyond it. A
-    workload that needs it belongs in a namespace of its own.
+    A pod that holds a Secret, or a token with rights, is what an attacker wants. BinderHub is one, and it
+    answers requests of strangers. For such pods the bar is `restricted`: no root, no new privileges, no
+    capabilities, the seccomp profile of the runtime.
+
+    Take away what goes beyond the bar, or add what is missing. A workload that needs more belongs in a
+    namespace of its own.
     """
 
     id = "privileged-container"
 
     def check(self, overlay: Overlay) -> Iterator[Breach]:
-        """Hold every pod but docker-api to the baseline level."""
-        exempt = overlay.docker_api.object if overlay.docker_api else None
-        pods = [pod for pod in overlay.pods if pod.owner is not exempt]
-        if not pods:
-            raise NotApplicable("no pod here is any other than docker-api")
+        """Hold every container but the daemon to the bar of its pod."""
+        daemon = overlay.docker_api
+        pods = overlay.pods
+        if not pods or (len(pods) == 1 and daemon and not _others(pods[0], overlay)):
+            raise NotApplicable("no container here is any other than docker-api's")
+        version = overlay.facts.kubernetes[-1]
         for pod in pods:
-            for violation in violations(Level.BASELINE, pod.template, overlay.facts.kubernetes[-1]):
-                place = pod.template.at(*violation.path)
-                yield Breach(
-                    at=place,
-                    problem=f"{pod.owner.title} has what only docker-api may have: {violation.sentence}",
-                    fix=f"remove {place} in {place.origin.file}",
-                )
+            beyond = violations(Level.BASELINE, pod.template, version)
+            if daemon and pod.owner is daemon.object:
+                others = _others(pod, overlay)
+                beyond = [violation for violation in beyond if violation.path[:3] in others]
+                yield from (_breach(pod, violation) for violation in beyond)
+                continue
+            yield from (_breach(pod, violation) for violation in beyond)
+            # What is beyond the one bar is beyond the other as well.
+            holds = "" if beyond else _holds(pod, overlay)
+            for violation in violations(Level.RESTRICTED, pod.template, version) if holds else ():
+                yield _breach(pod, violation, holds)
+
+
+def _others(pod: PodView, overlay: Overlay) -> set[tuple[object, ...]]:
+    """Return the paths of the containers of docker-api's pod beside the daemon, within the pod."""
+    daemon = overlay.docker_api.container.place.path if overlay.docker_api else ()
+    above = len(pod.template.path)
+    return {one.place.path[above:] for one in pod.all_containers if one.place.path != daemon}
+
+
+def _holds(pod: PodView, overlay: Overlay) -> str:
+    """Return what a pod holds that is worth stealing, empty where that is nothing."""
+    secret = next(secrets_in(pod), None)
+    if secret is not None:
+        return f"the Secret {secret.text}"
+    return "a token of the API with rights" if rights_of(pod, overlay.objects).grants else ""
+
+
+def _breach(pod: PodView, violation: Violation, holds: str = "") -> Breach:
+    place = pod.template.at(*violation.path)
+    if not holds:
+        return Breach(
+            at=place,
+            problem=f"{pod.owner.title} has what only docker-api may have: {violation.sentence}",
+            fix=f"remove {place} in {place.origin.file}",
+        )
+    return Breach(
+        at=place,
+        problem=f"{pod.owner.title} holds {holds} and is less confined than it can be: {violation.sentence}",
+        fix=f"meet the level restricted of the Pod Security Standards at {place} in {place.origin.file}",
+    )
