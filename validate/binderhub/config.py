@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
-from validate.binderhub.mounts import MountedFile, mounted_files
 from validate.binderhub.precedence import APPLICATION, Settings
+from validate.cluster.mounts import MountedFile, mounted_files
 from validate.errors import SourceError
 from validate.place import Place, Writer
 from validate.source import Field, compose

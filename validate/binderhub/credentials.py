@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from validate.binderhub.mounts import mount_path
+from validate.cluster.mounts import mount_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -65,7 +65,7 @@ def mentions(objects: Iterable[KubeObject], elsewhere: Iterable[str] = ()) -> It
                 pattern = _pattern(one.item.kind, one.stem, one.item.namespace)
                 found = pattern.search(_COMMENT.sub("", line))
                 if found:
-                    yield Mention(_line(place, number, found.start("name")), line.strip(), one)
+                    yield Mention(line_in(place, number, found.start("name")), line.strip(), one)
 
 
 def _texts(objects: Iterable[KubeObject]) -> Iterator[Place]:
@@ -94,7 +94,7 @@ def _pattern(kind: str, stem: str, namespace: str) -> re.Pattern[str]:
     )
 
 
-def _line(place: Place, number: int, column: int) -> Spot:
+def line_in(place: Place, number: int, column: int) -> Spot:
     """Return line ``number`` (from 0) of the text at ``place``, where it is a line of a file too."""
     first, *others = place.writers
     block = first.text_line > first.line

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from validate.cluster.programs import faults
 from validate.cluster.references import dangling
 from validate.rules.rule import Breach, OverlayRule
 
@@ -20,6 +21,10 @@ class DanglingReference(OverlayRule):
     ContainerCreating, the binding grants nothing, the Ingress answers 503: each looks like something
     else at first. A key counts like a name, since a missing one stops the pod just the same
     (stackrox/kube-linter issue 705), and a `subPath` of a missing key becomes an empty directory.
+
+    A program is told what to use by words that nothing checks: the path of a configuration that is mounted
+    elsewhere, a script that `sh` takes for the name of a file, a variable that `set -u` insists on. Where
+    the overlay has the file, or the text, both ends are known and are compared.
 
     What operators make counts as produced: an ExternalSecret, a SealedSecret or a Certificate is as good
     as its Secret. References that say `optional: true` may dangle. What exists in the cluster without
@@ -38,4 +43,11 @@ class DanglingReference(OverlayRule):
                 problem=why,
                 fix=f"correct {place.value} in {place.origin.file} or add what it names; "
                 "if the cluster has it, say so under provides in cluster.yaml",
+            )
+        for fault in faults(overlay.pods, overlay.objects):
+            yield Breach(
+                at=fault.at,
+                problem=fault.problem,
+                fix=f"correct it in {fault.at.origin.file}, or give the container what it asks for",
+                related=fault.related,
             )

@@ -68,6 +68,13 @@ def mounted_files(
     return files
 
 
+def volume_files(objects: Iterable[KubeObject], pod: PodView) -> Iterator[tuple[str, MountedFile]]:
+    """Yield the files in the volumes of a pod, mounted or not, by their path in the volume."""
+    known = {(item.kind, item.namespace, item.name): item for item in objects if item.kind in _ENTRIES}
+    for volume in (pod.spec / "volumes").each():
+        yield from _volume_files(volume, pod.owner.namespace, known)
+
+
 def mount_path(mount: Place) -> str:
     """Return ``mountPath`` without trailing or double slashes."""
     return normpath((mount / "mountPath").text or "/")

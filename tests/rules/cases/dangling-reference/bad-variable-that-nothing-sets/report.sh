@@ -1,0 +1,2 @@
+set -eu
+echo "$(date): builds of the last day, for ${RECIPIENT}"
