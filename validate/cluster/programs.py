@@ -16,7 +16,7 @@ from validate.cluster.mounts import MountedFile, mount_path, mounted_files, volu
 from validate.cluster.references import references
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from validate.cluster.objects import ContainerView, KubeObject, PodView
     from validate.place import Place, Spot
@@ -33,8 +33,11 @@ _HOOKS = (
 _HOLDERS = ("ConfigMap", "Secret")
 _VOLUMES = ("configMap", "secret", "projected")
 _EXECUTABLE = 0o111
+# What a daemon makes while it runs, which other rules follow.
+_SOCKET = ".sock"
 _LONGEST = 3
 _PATH = re.compile(r"(?:^|=)(/[\w.@-]+(?:/[\w.@-]+)+)$")
+_PATH_IN_TEXT = re.compile(r"(?<![\w.$}/-])/[\w.@-]+(?:/[\w.@-]+)+")
 # Settings of files, one to a line: a path in prose says nothing.
 _SETTING = re.compile(r"[:=]\s*[\"']?(?P<path>/[\w.@-]+(?:/[\w.@-]+)+)[\"']?,?\s*$")
 _SETTINGS = (".cfg", ".conf", ".ini", ".json", ".toml", ".yaml", ".yml")
@@ -107,8 +110,10 @@ def _faults(pod: PodView, together: tuple[KubeObject, ...], unmounted: Sequence[
         *(file for file in in_volumes if file.entry not in entries),
         *(file for file in unmounted if file.namespace == pod.owner.namespace),
     ]
+    shared = {mount_path(mount): one.view.name for one in containers for mount in one.view.mounts}
     for container in containers:
         yield from container.judge_paths(elsewhere)
+        yield from container.judge_texts(shared)
         yield from container.judge_commands()
 
 
@@ -149,6 +154,35 @@ class _Container:
                 where = f"mounted at {file.path}" if file.path else "mounted nowhere"
                 problem = f"{self.who} uses {word.path}, and {name} of {file.place.document.title} is {where}"
                 yield Fault(word.at, problem, (file.place,))
+
+    def judge_texts(self, shared: Mapping[str, str]) -> Iterator[Fault]:
+        """Yield the directories that a text uses, another container mounts, and this one does not."""
+        for text in self.texts():
+            for number, line in enumerate(text.text.splitlines()):
+                for found in _PATH_IN_TEXT.finditer(_COMMENT.sub("", line)):
+                    path = posixpath.normpath(found[0])
+                    if path.endswith(_SOCKET):
+                        continue
+                    directory = next((one for one in shared if f"{path}/".startswith(f"{one}/")), "")
+                    if directory.count("/") > 1 and not self.has_mounted(path):
+                        owner = shared[directory]
+                        problem = f"{self.who} uses {path}, and only {owner} mounts {directory}"
+                        at = line_in(text, number, found.start())
+                        yield Fault(at, problem, (self.view.place / "volumeMounts",))
+                        return
+
+    def texts(self) -> Iterator[Place]:
+        """Yield the texts that the container runs: of its commands, and the scripts that they name."""
+        fields = [self.view.place / "command", *(self.view.place.at(*hook) for hook in _HOOKS)]
+        for word in (word for field in fields for word in field.each()):
+            if len(word.text.split()) > 1:
+                yield word
+            elif word.text in self.files:
+                yield self.files[word.text].place
+
+    def has_mounted(self, path: str) -> bool:
+        """Whether something is mounted at a path or above it."""
+        return any(f"{path}/".startswith(f"{mount_path(mount)}/") for mount in self.view.mounts)
 
     def words(self) -> Iterator[_Word]:
         """Yield the absolute paths that words, variables and settings in mounted files consist of."""

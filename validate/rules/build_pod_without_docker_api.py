@@ -11,7 +11,13 @@ from validate.rules.subjects import the_build_pod, the_mounted_socket
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from validate.overlay import Overlay
+    from validate.cluster.objects import PodView
+    from validate.overlay import Overlay, Workload
+    from validate.place import Place
+
+_ROOTLESS = "rootless"
+# Types of hostPath with which the kubelet makes no directory.
+_NOT_MADE = ("", "Directory")
 
 
 class BuildPodWithoutDockerApi(OverlayRule):
@@ -27,6 +33,10 @@ class BuildPodWithoutDockerApi(OverlayRule):
     proved over all labels and taints a node could have, and where it does not hold, the finding
     shows the smallest such node. Make docker-api wider (its nodeSelector, affinity, tolerations) or
     build pods narrower (`node_selector`).
+
+    Where docker-api runs, it has to start. dockerd needs a privileged container, and the directories of
+    the node have to be made where they are not there yet: `/run` is empty after each boot. A hostPath that
+    the pod mounts with a sub path has the type `DirectoryOrCreate`.
     """
 
     id = "build-pod-without-docker-api"
@@ -43,6 +53,7 @@ class BuildPodWithoutDockerApi(OverlayRule):
                 fix="add base/docker-api to the resources of the overlay",
             )
             return
+        yield from _never_starts(overlay.docker_api, selector)
         spec = overlay.docker_api.pod.spec
         builds = Placement.of(build.place.at("spec").mapping, daemonset=False)
         daemons = Placement.of(spec.mapping, daemonset=True)
@@ -64,3 +75,36 @@ class BuildPodWithoutDockerApi(OverlayRule):
             evidence=f"this node admits the build pod and not docker-api:\n{node}",
             related=(selector,),
         )
+
+
+def _never_starts(workload: Workload, selector: Place) -> Iterator[Breach]:
+    """Yield why docker-api does not start on a node that admits it."""
+    privileged = workload.container.place.at("securityContext", "privileged")
+    if privileged.value is not True and _ROOTLESS not in workload.container.image:
+        yield Breach(
+            at=privileged,
+            problem="dockerd does not start in a container that is not privileged, so build pods wait on "
+            "every node for a daemon",
+            fix=f"set privileged: true for {workload.container.name} in {privileged.origin.file}",
+            related=(selector,),
+        )
+    for volume in (workload.pod.spec / "volumes").each():
+        path, kind = volume.at("hostPath", "path"), volume.at("hostPath", "type")
+        if path.text and kind.text in _NOT_MADE and (kind.text or _has_sub_path(workload.pod, volume)):
+            yield Breach(
+                at=kind,
+                problem=f"nothing makes {path.text} on a node that has no such directory: docker-api does "
+                "not start there, and build pods wait for it",
+                fix=f"set type: DirectoryOrCreate in {kind.origin.file}",
+                related=(path,),
+            )
+
+
+def _has_sub_path(pod: PodView, volume: Place) -> bool:
+    """Whether a mount leads below the volume, where the kubelet wants the volume itself to be there."""
+    return any(
+        (mount / "name").value == (volume / "name").value
+        and ((mount / "subPath").exists or (mount / "subPathExpr").exists)
+        for container in pod.all_containers
+        for mount in container.mounts
+    )

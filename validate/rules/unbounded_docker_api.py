@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from validate.cluster.hostpaths import on_the_node
+from validate.cluster.hostpaths import HostPath, on_the_node
+from validate.cluster.mounts import mount_path, mounted_files
 from validate.place import lookup
 from validate.rules.rule import Breach, OverlayRule, Severity
 from validate.rules.subjects import the_docker_api, the_dockerd
@@ -12,7 +13,19 @@ from validate.rules.subjects import the_docker_api, the_dockerd
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from validate.overlay import Overlay
+    from validate.overlay import Overlay, Workload
+    from validate.place import Place
+
+_COPIES = "vfs"
+_IN_MEMORY = ("/run/", "/var/run/", "/dev/shm/")  # noqa: S108 - a path that is looked for
+_PRUNES = "prune"
+
+
+class _Storage(NamedTuple):
+    """Where the daemon keeps its data: the volume (None: the container itself), and the path on the node."""
+
+    volume: Place | None
+    host: HostPath | None
 
 
 class UnboundedDockerApi(OverlayRule):
@@ -23,8 +36,11 @@ class UnboundedDockerApi(OverlayRule):
     grow until the kubelet evicts pods: on Jetstream2 the builds of Project Pythia failed that way for
     three months (2i2c-org/infrastructure issues 6499, 6923).
 
-    Set `resources.limits.memory`. Bound the storage: an `emptyDir` with `sizeLimit`, or garbage
-    collection of the build cache in `daemon.json` (`builder.gc`) or the component image-cleaner.
+    Set `resources.limits.memory`. Keep the data in a volume, and bound it: an `emptyDir` with `sizeLimit`,
+    or on the node's disk garbage collection of the build cache in `daemon.json` (`builder.gc`) and, since
+    that leaves every image that was ever built or pulled, the component image-cleaner. A cluster that
+    `cluster.yaml` calls disposable does without the cleaner. The storage driver `vfs` keeps a whole copy
+    for each layer.
     """
 
     id = "unbounded-docker-api"
@@ -41,12 +57,80 @@ class UnboundedDockerApi(OverlayRule):
                 fix=f"set resources.limits.memory in {limits.origin.file}",
             )
         dockerd = the_dockerd(overlay)
-        host = on_the_node(dockerd.data_root.value, workload.container, workload.pod)
-        collected = lookup(dockerd.settings, ("builder", "gc", "enabled"))
-        cleaned = any("prune" in " ".join(one.command_line) for one in workload.pod.all_containers)
-        if host is not None and collected is not True and not cleaned:
+        if dockerd.settings.get("storage-driver") == _COPIES:
+            place = dockerd.settings_place
             yield Breach(
-                at=host.places[0],
-                problem=f"nothing bounds what builds leave in {host.path}: the disk of the node fills up",
-                fix="enable builder.gc in daemon.json, or add components/image-cleaner",
+                at=place,
+                problem="the storage driver vfs keeps a whole copy for each layer: the disk is soon full",
+                fix=f"take overlay2 in {place.origin.file}",
             )
+        yield from _unbounded(overlay, workload, dockerd.data_root.value, dockerd.data_root.place)
+
+
+def _unbounded(overlay: Overlay, workload: Workload, root: str, root_place: Place) -> Iterator[Breach]:
+    storage = _storage(workload, root)
+    if storage.volume is None:
+        yield Breach(
+            at=root_place,
+            problem=f"docker-api keeps its data in {root}, which is in no volume: it grows on the disk of "
+            "the node, and nothing bounds it",
+            fix=f"mount a volume at {root} in {workload.container.place.origin.file}",
+        )
+        return
+    if storage.host is None:
+        empty = storage.volume / "emptyDir"
+        sources = [key for key in storage.volume.mapping if key != "name"]
+        if sources in ([], ["emptyDir"]) and not (empty / "sizeLimit").exists:
+            yield Breach(
+                at=empty / "sizeLimit" if empty.exists else storage.volume,
+                problem=f"docker-api keeps its data in {root}, an emptyDir without a size limit: the disk of "
+                "the node fills up",
+                fix=f"set emptyDir.sizeLimit in {storage.volume.origin.file}",
+            )
+        return
+    place, path = storage.host.places[0], storage.host.path
+    if path.startswith(_IN_MEMORY):
+        yield Breach(
+            at=place,
+            problem=f"docker-api keeps its data in {path}, which is in the memory of the node",
+            fix=f"take a directory on its disk in {place.origin.file}",
+        )
+    elif lookup(the_dockerd(overlay).settings, ("builder", "gc", "enabled")) is not True and not _cleaned(
+        overlay, workload
+    ):
+        yield Breach(
+            at=place,
+            problem=f"nothing bounds what builds leave in {path}: the disk of the node fills up",
+            fix="enable builder.gc in daemon.json, and add components/image-cleaner",
+        )
+    elif not overlay.facts.disposable and not _cleaned(overlay, workload):
+        yield Breach(
+            at=place,
+            problem=f"nothing removes images from {path}: builder.gc bounds the build cache alone, and the "
+            "disk of the node fills up",
+            fix="add components/image-cleaner to the overlay",
+        )
+
+
+def _storage(workload: Workload, root: str) -> _Storage:
+    mounts = [
+        mount
+        for mount in workload.container.mounts
+        if f"{root.rstrip('/')}/".startswith(f"{mount_path(mount).rstrip('/')}/")
+    ]
+    nearest = max(mounts, key=lambda mount: len(mount_path(mount)), default=None)
+    volume = workload.pod.volume((nearest / "name").text) if nearest else None
+    return _Storage(volume, on_the_node(root, workload.container, workload.pod))
+
+
+def _cleaned(overlay: Overlay, workload: Workload) -> bool:
+    """Whether a container beside the daemon prunes, by its command line or by the script that it runs."""
+    for container in workload.pod.containers:
+        files = mounted_files(overlay.objects, workload.pod, container)
+        texts = [
+            *container.command_line,
+            *(files[word].place.text for word in container.command_line if word in files),
+        ]
+        if any(_PRUNES in text for text in texts):
+            return True
+    return False
