@@ -79,7 +79,7 @@ pages: $(runtime) $(kustomize) ## Write the generated pages of the reference ane
 
 .PHONY: bench
 bench: $(dev) $(kustomize) $(kubeconform) ## Measure validate against kustomize and kubeconform, and its growth; ARGS="--json FILE"
-	@$(python) tools/bench.py --kubeconform $(kubeconform) $(ARGS)
+	@$(python) -m tools.bench --kubeconform $(kubeconform) $(ARGS)
 
 .PHONY: compare
 compare: $(dev) $(kustomize) $(kubeconform) $(checkov)/installed.stamp $(conftest) ## Set validate beside other tools, and write docs/explanation/comparison.md

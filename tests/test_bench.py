@@ -5,11 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tools.bench import Command, generate, generate_small, inlined, medians, memory, peak_memory
+from validate.discover import open_checkout
+from validate.engine import check
 from validate.kustomize.render import find_kustomize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parent.parent
 MEGABYTES = 64
@@ -33,6 +39,15 @@ def test_a_small_overlay_has_nine_objects_and_no_two_are_alike(tmp_path: Path) -
     kinds = [line for line in first.splitlines() if line.startswith("kind: ")]
     assert len(kinds) == 9
     assert first != second
+
+
+@pytest.mark.parametrize("write", [generate, generate_small])
+def test_no_rule_finds_anything_in_what_is_measured(
+    tmp_path: Path, write: Callable[[Path, int], None]
+) -> None:
+    write(tmp_path, len(list((ROOT / "overlays").glob("*/kustomization.yaml"))))
+    report = check(open_checkout(tmp_path), open_checkout(tmp_path).overlays)
+    assert (report.findings, report.waived, report.exit_status) == ((), (), 0)
 
 
 def test_an_inlined_schema_means_the_same_but_for_prose_and_recursion() -> None:

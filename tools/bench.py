@@ -18,13 +18,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from validate.kustomize.render import find_kustomize
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 OVERLAYS = ROOT / "overlays"
@@ -35,65 +40,25 @@ ENVIRONMENT = os.environ | {"KUSTOMIZE": str(KUSTOMIZE), "VALIDATE_NO_CACHE": "1
 SCHEMAS_OF = "1.34.0"
 SMALL, LARGE = 30, 300
 _SAMPLE_SECONDS = 0.02
-# Deployment, Service, ServiceAccount, Role, RoleBinding, DaemonSet, two ConfigMaps and a Secret.
-_NINE = """\
-apiVersion: kustomize.config.k8s.io/v1beta1
-kind: Kustomization
-resources:
-  - binderhub/deployment.yaml
-  - binderhub/service.yaml
-  - binderhub/serviceaccount.yaml
-  - binderhub/role.yaml
-  - binderhub/rolebinding.yaml
-  - docker-api/daemonset.yaml
-configMapGenerator:
-  - name: binderhub-loader
-    files: [binderhub/config/binderhub_config.py]
-  - name: binderhub-config
-    files: [binderhub/config/00-base.yaml, config/10-registry.yaml]
-secretGenerator:
-  - name: registry-credentials
-    files: [files/config.json]
-    options: {disableNameSuffixHash: true}
-patches:
-  - patch: |
-      apiVersion: apps/v1
-      kind: DaemonSet
-      metadata: {name: docker-api}
-      spec:
-        template:
-          spec:
-            serviceAccountName: null
-            containers:
-              - name: docker-api
-                args:
-                  - dockerd
-                  - --host=unix:///run/docker-api/docker-api.sock
-                  - --data-root=/var/lib/docker-api
-                volumeMounts:
-                  - {mountPath: /etc/docker-api, $patch: delete}
-            volumes:
-              - {name: config, $patch: delete}
-"""
-_OF_NINE = """\
-apiVersion: kustomize.config.k8s.io/v1beta1
-kind: Kustomization
-namespace: binderhub
-resources: [../../base]
-patches:
-  - path: deployment.memory.yaml
-"""
-_PATCH = """\
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: binderhub}}
-spec:
-  template:
-    spec:
-      containers:
-        - name: binderhub
-          resources: {{requests: {{memory: {memory}Mi}}}}
-"""
+IMAGES = ("base/images/kustomization.yaml", "base/images/config/05-images.yaml")
+# Stands for one: nothing is pulled.
+DIGEST = f"sha256:{0:064}"
+# Nine objects, and an overlay of them.
+TREE = ROOT / "tools" / "small"
+PATCH = "deployment.memory.yaml"
+SMALL_PARTS = (
+    "base/binderhub/deployment.yaml",
+    "base/binderhub/service.yaml",
+    "base/binderhub/serviceaccount.yaml",
+    "base/binderhub/role.yaml",
+    "base/binderhub/rolebinding.yaml",
+    "base/binderhub/config/binderhub_config.py",
+    "base/binderhub/config/00-base.yaml",
+    "base/docker-api/daemonset.yaml",
+    "base/images/config/05-images.yaml",
+    "base/registry/config/10-registry.yaml",
+    "policies/pod-security/serviceaccount.yaml",
+)
 
 
 @dataclass(frozen=True)
@@ -126,35 +91,51 @@ class Took(NamedTuple):
     wall: float
     processor: float
 
+    @classmethod
+    def since(cls, began: float, before: resource.struct_rusage) -> Took:
+        """Return the times since then, those of children that have ended."""
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        processor = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+        return cls(time.perf_counter() - began, processor)
+
+    @classmethod
+    def median(cls, taken: Sequence[Took]) -> Took:
+        """Return the median of each of the two."""
+        return cls(*(statistics.median(times) for times in zip(*taken, strict=True)))
+
 
 @dataclass(frozen=True)
 class Command:
-    """A command to measure, with the exit statuses that mean that it did its work."""
+    """A command to measure, with the exit statuses that mean that it did its work.
+
+    ``cache``: the directory of its cache, None where it does without.
+    """
 
     words: tuple[str, ...]
     accepted: tuple[int, ...]
+    cache: Path | None = None
 
     def took(self) -> Took:
         """Run it and return its times, those of its children included."""
+        environment = ENVIRONMENT | ({"XDG_CACHE_HOME": str(self.cache)} if self.cache else {})
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         began = time.perf_counter()
         done = subprocess.run(
-            self.words, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False
+            self.words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
         )
-        wall = time.perf_counter() - began
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took = Took.since(began, before)
         if done.returncode not in self.accepted:
             output = (done.stdout + done.stderr)[-2000:]
             sys.exit(f"error: {shlex.join(self.words)} ended with {done.returncode}:\n{output}")
-        return Took(wall, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+        return took
 
 
 MAKE_VALIDATE = Command(("make", "validate"), accepted=(0,))
 
 
-def validate(tree: Path) -> Command:
-    """Return the command that validates a generated repository; findings are no obstacle to measuring."""
-    return Command((sys.executable, "-m", "validate", "--root", str(tree)), accepted=(0, 1))
+def validate(tree: Path, *more: str) -> Command:
+    """Return the command that validates a generated repository, in which nothing is found."""
+    return Command((sys.executable, "-m", "validate", "--root", str(tree), *more), accepted=(0,))
 
 
 def kubeconform(binary: Path, schemas: Path) -> Command:
@@ -169,13 +150,7 @@ def kubeconform(binary: Path, schemas: Path) -> Command:
 def medians(commands: Sequence[Command], rounds: int) -> list[Took]:
     """Return the median times of each command; they take turns, after one round to warm up."""
     rounds_taken = [[command.took() for command in commands] for _ in range(rounds + 1)]
-    return [
-        Took(
-            statistics.median(took.wall for took in times),
-            statistics.median(took.processor for took in times),
-        )
-        for times in zip(*rounds_taken[1:], strict=True)
-    ]
+    return [Took.median(taken) for taken in zip(*rounds_taken[1:], strict=True)]
 
 
 def write_schemas(directory: Path) -> list[str]:
@@ -230,9 +205,17 @@ def inlined(schema: Any, definitions: dict[str, Any], above: tuple[str, ...]) ->
 
 
 def generate(tree: Path, count: int) -> None:
-    """Write a repository of ``count`` overlays: copies of this one's, no two of which render alike."""
+    """Write a repository of ``count`` overlays: copies of this one's, no two of which render alike.
+
+    Its images are pinned, as those of a fork are: the waivers name the overlays of this repository.
+    """
     for part in ("base", "components", "policies", "argocd"):
         shutil.copytree(ROOT / part, tree / part)
+    (tree / "policies" / "waivers.yaml").unlink()
+    for file in IMAGES:
+        text = (ROOT / file).read_text(encoding="utf-8")
+        pinned = re.sub(r"^( *(?:newTag|build_image): .*)$", rf"\1@{DIGEST}", text, flags=re.MULTILINE)
+        (tree / file).write_text(pinned, encoding="utf-8")
     overlays = sorted(path.parent for path in OVERLAYS.glob("*/kustomization.yaml"))
     for number in range(count):
         overlay = overlays[number % len(overlays)]
@@ -243,19 +226,22 @@ def generate(tree: Path, count: int) -> None:
 
 
 def generate_small(tree: Path, count: int) -> None:
-    """Write a repository of ``count`` overlays of nine objects; some rules find something in them all."""
-    shutil.copytree(ROOT / "base" / "binderhub", tree / "base" / "binderhub")
-    shutil.copytree(ROOT / "base" / "docker-api", tree / "base" / "docker-api")
-    shutil.copytree(ROOT / "base" / "registry" / "config", tree / "base" / "config")
-    shutil.copytree(ROOT / "components" / "credentials-generated" / "files", tree / "base" / "files")
-    (tree / "base" / "kustomization.yaml").write_text(_NINE, encoding="utf-8")
+    """Write a repository of ``count`` overlays of nine objects, in which no rule finds anything."""
+    shutil.copytree(TREE / "base", tree / "base")
+    for part in SMALL_PARTS:
+        target = tree / "base" / Path(*Path(part).parts[1:])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / part, target)
     for number in range(count):
         overlay = tree / "overlays" / f"small-{number:03}"
-        overlay.mkdir(parents=True)
-        patch = _PATCH.format(memory=300 + number)
-        (overlay / "deployment.memory.yaml").write_text(patch, encoding="utf-8")
-        (overlay / "kustomization.yaml").write_text(_OF_NINE, encoding="utf-8")
-        shutil.copy(OVERLAYS / "kind" / "cluster.yaml", overlay)
+        shutil.copytree(TREE / "overlay", overlay)
+        ask_for(overlay, memory=300 + number)
+
+
+def ask_for(overlay: Path, *, memory: int) -> None:
+    """Let a small overlay ask for that many MiB of memory."""
+    text = (TREE / "overlay" / PATCH).read_text(encoding="utf-8")
+    (overlay / PATCH).write_text(text.replace("256Mi", f"{memory}Mi"), encoding="utf-8")
 
 
 def peak_memory(command: Command) -> float | None:
@@ -305,13 +291,10 @@ def compare(binary: Path, rounds: int) -> Iterator[Figure]:
 
 def grow(rounds: int) -> Iterator[Figure]:
     """Yield validate on generated repositories, one ten times the other."""
-    with tempfile.TemporaryDirectory() as directory:
-        trees = [Path(directory) / str(count) for count in (SMALL, LARGE)]
-        for tree, count in zip(trees, (SMALL, LARGE), strict=True):
-            generate(tree, count)
+    with generated(generate) as trees:
         small, large = medians([validate(tree) for tree in trees], rounds)
-        yield Figure(f"python -m validate, {SMALL} generated overlays", small.wall, "s")
-        yield Figure(f"python -m validate, {LARGE} generated overlays", large.wall, "s")
+        yield from times(f"python -m validate, {SMALL} generated overlays", small)
+        yield from times(f"python -m validate, {LARGE} generated overlays", large)
         yield Figure(f"{LARGE} overlays against {SMALL}", large.wall / small.wall, target=11)
         yield Figure("the same of processor time", large.processor / small.processor)
         peak = peak_memory(validate(trees[1]))
@@ -321,32 +304,55 @@ def grow(rounds: int) -> Iterator[Figure]:
 
 def grow_small(rounds: int) -> Iterator[Figure]:
     """Yield validate on generated repositories of nine objects an overlay, and after one change."""
-    with tempfile.TemporaryDirectory() as directory:
-        trees = [Path(directory) / str(count) for count in (SMALL, LARGE)]
-        for tree, count in zip(trees, (SMALL, LARGE), strict=True):
-            generate_small(tree, count)
+    with generated(generate_small) as trees:
         small, large = medians([validate(tree) for tree in trees], rounds)
-        yield Figure(f"{SMALL} overlays of 9 objects, cold", small.wall, "s", target=1.0)
-        changed = after_changes(trees[0], rounds)
-        yield Figure("the same, when one overlay has changed", changed, "s", target=0.25)
+        yield from times(f"{SMALL} overlays of 9 objects, cold", small, target=1.0)
+        yield from times("Kustomize alone, as validate calls it, on the same", rendering(trees[0]))
+        yield from times(
+            "one of them has changed, with the cache", after_changes(trees[0], rounds), target=0.25
+        )
         yield Figure(f"{LARGE} of them against {SMALL}", large.wall / small.wall, target=11)
         peak = peak_memory(validate(trees[1]))
         if peak is not None:
             yield Figure(f"memory at its peak, {LARGE} of them", peak, "MB", target=500)
 
 
-def after_changes(tree: Path, rounds: int) -> float:
-    """Return the median seconds of a run with a cache after one overlay has changed."""
-    cache = f"XDG_CACHE_HOME={tree}/.cache"
-    words = ("env", cache, sys.executable, "-m", "validate", "--cache", "--root", str(tree))
-    command = Command(words, accepted=(0, 1))
-    patch = tree / "overlays" / "small-000" / "deployment.memory.yaml"
+def times(what: str, took: Took, target: float | None = None) -> Iterator[Figure]:
+    """Yield both times of a command; the target is for the clock."""
+    yield Figure(what, took.wall, "s", target)
+    yield Figure("the same of processor time", took.processor, "s")
+
+
+@contextmanager
+def generated(write: Callable[[Path, int], None]) -> Iterator[tuple[Path, Path]]:
+    """Give a small and a large repository."""
+    with tempfile.TemporaryDirectory() as directory:
+        small, large = Path(directory) / str(SMALL), Path(directory) / str(LARGE)
+        write(small, SMALL)
+        write(large, LARGE)
+        yield small, large
+
+
+def rendering(tree: Path) -> Took:
+    """Return the times of rendering every overlay as validate does, on all cores, and of nothing else."""
+    kustomize = find_kustomize(ROOT)
+    overlays = [f"overlays/{overlay.name}" for overlay in (tree / "overlays").iterdir()]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began = time.perf_counter()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(partial(kustomize.build, tree), overlays))
+    return Took.since(began, before)
+
+
+def after_changes(tree: Path, rounds: int) -> Took:
+    """Return the median times of a run with a cache after one overlay has changed."""
+    command = replace(validate(tree, "--cache"), cache=tree / ".cache")
     command.took()
-    seconds = []
+    taken = []
     for number in range(rounds):
-        patch.write_text(_PATCH.format(memory=1000 + number), encoding="utf-8")
-        seconds.append(command.took().wall)
-    return statistics.median(seconds)
+        ask_for(tree / "overlays" / "small-000", memory=1000 + number)
+        taken.append(command.took())
+    return Took.median(taken)
 
 
 def main() -> None:
