@@ -4,6 +4,8 @@
 KUSTOMIZE_VERSION := v5.8.1
 # renovate: go=github.com/rhysd/actionlint
 ACTIONLINT_VERSION := v1.7.12
+# renovate: go=sigs.k8s.io/kind
+KIND_VERSION := v0.33.0
 # renovate: pypi=uv
 UV_VERSION := 0.13.9
 # These are compared with, and needed for nothing else.
@@ -23,9 +25,11 @@ python := .venv/bin/python
 runtime := .venv/runtime.stamp
 dev := .venv/dev.stamp
 docs := .venv/docs.stamp
+e2e := .venv/e2e.stamp
 # The version in the name: a new one is installed.
 kustomize := .tools/kustomize-$(KUSTOMIZE_VERSION)
 actionlint := .tools/actionlint-$(ACTIONLINT_VERSION)
+kind := .tools/kind-$(KIND_VERSION)
 kubeconform := .tools/kubeconform-$(KUBECONFORM_VERSION)
 checkov := .tools/checkov-$(CHECKOV_VERSION)
 conftest := .tools/conftest-$(CONFTEST_VERSION)
@@ -35,7 +39,7 @@ shell_scripts = $(shell grep -rlE '^.!(/bin/sh|/usr/bin/env bash)$$' .ci tools c
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ': .*## ' '/^[a-z]+: .*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ': .*## ' '/^[a-z0-9-]+: .*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: validate
 validate: $(runtime) $(kustomize) ## Prove that the overlays will work; OVERLAYS="kind eks" for some of them
@@ -51,6 +55,22 @@ setup: $(runtime) $(kustomize) ## Set up what validate needs, and nothing else
 .PHONY: test
 test: $(dev) $(kustomize) ## Run the tests; TESTS=tests/cluster for some of them
 	@PATH="$(CURDIR)/.tools:$$PATH" $(python) -m pytest --numprocesses auto $(TESTS)
+
+.PHONY: e2e
+e2e: $(e2e) $(kustomize) $(kind) ## Build real repositories on a kind cluster; TESTS=tests/e2e/test_builds.py ARGS=--keep-cluster for some, again
+	@$(python) -m pytest --cluster-name binderhub-service-e2e $(or $(TESTS),tests/e2e) $(ARGS)
+
+.PHONY: up
+up: $(e2e) $(kustomize) $(kind) ## Make the cluster of the tests to play with; PORT=8585
+	@$(python) -m tests.e2e.playground up
+
+.PHONY: build
+build: $(runtime) ## Build a repository there and show it as it goes; REPO=https://... REF=main
+	@$(python) -m tests.e2e.playground build $(if $(REPO),--repo '$(REPO)') $(if $(REF),--ref '$(REF)')
+
+.PHONY: down
+down: $(e2e) $(kind) ## Remove that cluster
+	@$(python) -m tests.e2e.playground down
 
 .PHONY: check
 check: $(dev) $(actionlint) ## Check style, types, the direction of imports, shell scripts and workflows
@@ -89,6 +109,10 @@ compare: $(dev) $(kustomize) $(kubeconform) $(checkov)/installed.stamp $(conftes
 lock: $(runtime) ## Write requirements/ anew from pyproject.toml
 	@tools/lock $(UV_VERSION)
 
+.PHONY: clean-cache
+clean-cache: $(runtime) ## Remove what the air-gapped supply has built
+	@$(python) -m tests.e2e.playground clean-cache
+
 .PHONY: clean
 clean: ## Remove everything that make has set up or built
 	rm -rf .venv .tools docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
@@ -98,6 +122,10 @@ $(runtime): requirements/validate.txt tools/create-venv
 	@touch $@
 
 $(dev): requirements/dev.txt $(runtime)
+	@tools/install-requirements .venv $<
+	@touch $@
+
+$(e2e): requirements/e2e.txt $(runtime)
 	@tools/install-requirements .venv $<
 	@touch $@
 
@@ -111,6 +139,10 @@ $(kustomize): tools/install-kustomize
 
 $(actionlint):
 	@tools/go-install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION) $@
+
+$(kind):
+	@tools/go-install sigs.k8s.io/kind@$(KIND_VERSION) $@
+	@ln -sf $(@F) .tools/kind
 
 $(kubeconform):
 	@tools/go-install github.com/yannh/kubeconform/cmd/kubeconform@$(KUBECONFORM_VERSION) $@

@@ -33,7 +33,7 @@ def relative(path: Path) -> str:
 
 def make_targets() -> set[str]:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    return set(re.findall(r"^([a-z]+):.* ## ", text, re.MULTILINE))
+    return set(re.findall(r"^([a-z0-9-]+):.* ## ", text, re.MULTILINE))
 
 
 def locked(lock: Path) -> dict[str, set[str]]:
@@ -53,7 +53,7 @@ def canonical(requirement: str) -> str:
 def test_every_make_command_on_a_page_is_a_target(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     blocks = "\n".join(re.findall(r"^ *```[^\n]*\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL))
-    named = re.findall(r"`make ([a-z]+)", text) + re.findall(r"^ *make ([a-z]+)", blocks, re.MULTILINE)
+    named = re.findall(r"`make ([\w-]+)", text) + re.findall(r"^ *make ([\w-]+)", blocks, re.MULTILINE)
     assert set(named) <= make_targets()
 
 
@@ -91,12 +91,12 @@ def test_help_lists_every_target() -> None:
     shown = subprocess.run(
         ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert set(re.findall(r"^  make (\w+) +\S", shown.stdout, re.MULTILINE)) == make_targets()
+    assert set(re.findall(r"^  make ([a-z0-9-]+) +\S", shown.stdout, re.MULTILINE)) == make_targets()
 
 
 def test_every_phony_target_explains_itself() -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert set(re.findall(r"^\.PHONY: (\w+)$", text, re.MULTILINE)) == make_targets()
+    assert set(re.findall(r"^\.PHONY: ([a-z0-9-]+)$", text, re.MULTILINE)) == make_targets()
 
 
 def test_continuous_integration_runs_targets_that_exist() -> None:

@@ -34,7 +34,7 @@ _BIN = "/usr/local/bin"
 _CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 _TABLES = ("iptables", "ip6tables")
 _UNITS = ("containerd", "kubelet", "node-setup", "node-dns")
-# Units that make no sense in a container; and iptables of the nft variant: by rules of the engine that are nft
+# Units that make no sense in a container; and iptables of the nft variant: by rules of the engine that are so
 # names resolve in a container, and those are lost beside rules of the other variant.
 _COMMANDS = (
     'rm -f "$1"/lib/systemd/system/multi-user.target.wants/* "$1"/etc/systemd/system/*.wants/*',

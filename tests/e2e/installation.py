@@ -1,0 +1,120 @@
+"""One installation of this repository on the test cluster: an overlay, and what a test changes of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from tests.e2e.cluster import ROOT, find_tool
+from tests.e2e.errors import CannotRunError
+from validate.binderhub.config import find_config
+from validate.cluster.objects import KubeObject
+from validate.place import Origin, Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from validate.binderhub.config import BinderHubConfig
+    from validate.place import Json
+    from validate.place import Path as FieldPath
+
+E2E = Path("tests/e2e")
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What is rendered and applied.
+
+    Attributes:
+        overlay: relative to the repository.
+        components: likewise.
+        config: a last fragment of BinderHub's configuration: class to trait to value.
+        patches: as in a kustomization.
+        namespace: of BinderHub.
+        root: the repository, or another revision of it.
+    """
+
+    overlay: Path = Path("overlays/kind")
+    components: tuple[Path, ...] = (E2E / "component",)
+    config: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    patches: Sequence[Mapping[str, Any]] = ()
+    namespace: str = "binderhub"
+    root: Path = ROOT
+
+    def but(self, **changes: Any) -> Installation:
+        """Return the installation with these attributes instead."""
+        return replace(self, **changes)
+
+    def render(self) -> list[dict[str, Any]]:
+        """Return the objects.
+
+        Raises:
+            CannotRunError: Kustomize fails; the message is its own.
+        """
+        with tempfile.TemporaryDirectory(prefix="e2e-") as scratch:
+            directory = Path(scratch).resolve()
+            kustomization: dict[str, Any] = {
+                "apiVersion": "kustomize.config.k8s.io/v1beta1",
+                "kind": "Kustomization",
+                "resources": [os.path.relpath(self.root / self.overlay, directory)],
+                "components": [os.path.relpath(ROOT / one, directory) for one in self.components],
+                "patches": list(self.patches),
+            }
+            if self.config:
+                (directory / "90-test.yaml").write_text(json.dumps(self.config), encoding="utf-8")
+                kustomization["configMapGenerator"] = [
+                    {
+                        "name": "binderhub-config",
+                        "namespace": self.namespace,
+                        "behavior": "merge",
+                        "files": ["90-test.yaml"],
+                    }
+                ]
+            (directory / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
+            return kustomize(directory)
+
+
+def kustomize(directory: Path) -> list[dict[str, Any]]:
+    """Return what Kustomize renders of a directory.
+
+    Raises:
+        CannotRunError: it fails; the message is its own.
+    """
+    tool = find_tool("kustomize")
+    done = subprocess.run([str(tool), "build", str(directory)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CannotRunError(f"kustomize build {directory}: {done.stderr.strip()}")
+    return [one for one in yaml.load_all(done.stdout, Loader=yaml.CSafeLoader) if one]
+
+
+def views(objects: Iterable[dict[str, Any]]) -> list[KubeObject]:
+    """Return rendered objects as validate looks at them, without the lines that wrote them."""
+
+    def writers(_: FieldPath) -> tuple[Origin, ...]:
+        return (Origin("rendered", 1, 1, Writer.RESOURCE, 1),)
+
+    return [KubeObject(one, writers) for one in objects]
+
+
+def references(objects: Iterable[dict[str, Any]]) -> list[str]:
+    """Return the images that these objects run, each once."""
+    pods = [view.pod for view in views(objects) if view.pod]
+    return list(dict.fromkeys(container.image for pod in pods for container in pod.all_containers))
+
+
+def effective_config(objects: Sequence[dict[str, Any]]) -> BinderHubConfig:
+    """Return the configuration that the BinderHub among these objects reads."""
+    known = views(objects)
+    for view in known:
+        if view.kind == "Deployment" and view.name == "binderhub" and view.pod:
+            config = find_config(known, view.pod, next(view.pod.containers))
+            if config:
+                return config
+    raise AssertionError("no BinderHub with a configuration among the objects")

@@ -1,0 +1,119 @@
+"""What has to be there before a cluster is made: an engine, room, free ports, no cluster of that name."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.e2e.airgap.engine import Engine, engine_answers
+from tests.e2e.errors import CannotRunError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.e2e.airgap.store import Store
+
+_GIB = 1024**3
+# Measured on the whole suite: what it takes of each at its peak, and a little more.
+DISK_GIB, MEMORY_GIB = 15, 5
+
+
+def require_room(store: Store) -> None:
+    """Check that disk and memory suffice.
+
+    Raises:
+        CannotRunError: they do not.
+    """
+    at = store.directory
+    while not at.exists():
+        at = at.parent
+    free = shutil.disk_usage(at).free / _GIB
+    if free < DISK_GIB:
+        raise CannotRunError(
+            f"{free:.0f} GiB are free at {at}, and the cluster and its images take {DISK_GIB}; "
+            "make room, or name another disk in BINDERHUB_SERVICE_CACHE"
+        )
+    available = _available_memory()
+    if available is not None and available < MEMORY_GIB:
+        raise CannotRunError(
+            f"{available:.1f} GiB of memory are available, and the cluster takes {MEMORY_GIB}; "
+            "end something that takes much"
+        )
+
+
+def require_port(port: int, variable: str) -> None:
+    """Check that a port of the loopback address is free.
+
+    Raises:
+        CannotRunError: something listens there.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise CannotRunError(
+                f"port {port} is taken ({error.strerror}); name another one: {variable}=..."
+            ) from error
+
+
+def free_port() -> int:
+    """Return a port of the loopback address that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def find_engine(store: Store) -> Engine | None:
+    """Make the docker command reach an engine: the one that it finds, else our own, started here.
+
+    Returns our own, for whoever has to stop it.
+
+    Raises:
+        CannotRunError: there is no docker command, or no engine that could be started.
+    """
+    if shutil.which("docker") is None:
+        raise CannotRunError(
+            "the docker command is not installed; install Docker (https://docs.docker.com/engine/install/)"
+        )
+    own = Engine(store.directory / "engine")
+    if os.environ.get("DOCKER_HOST") != own.host and engine_answers():
+        return None
+    if os.environ.get("DOCKER_HOST") not in (None, "", own.host):
+        raise CannotRunError(
+            f"no Docker engine answers at DOCKER_HOST={os.environ['DOCKER_HOST']}; "
+            "start it, or unset DOCKER_HOST"
+        )
+    own.start()
+    os.environ["DOCKER_HOST"] = own.host
+    return own
+
+
+@contextmanager
+def engine(store: Store, *, keep: bool = False) -> Iterator[None]:
+    """Have an engine; one that was started for this is stopped at the end, unless it is to be kept."""
+    running = bool(engine_answers(Engine(store.directory / "engine").host))
+    before = os.environ.get("DOCKER_HOST")
+    own = find_engine(store)
+    try:
+        yield
+    finally:
+        if own and not running and not keep:
+            own.stop()
+        if own and before is None:
+            os.environ.pop("DOCKER_HOST", None)
+
+
+def _available_memory() -> float | None:
+    """Return the GiB that new processes may take, None where the machine does not say."""
+    meminfo = Path("/proc/meminfo")
+    if not meminfo.exists():
+        return None
+    for line in meminfo.read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024 / _GIB
+    return None

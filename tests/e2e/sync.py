@@ -1,0 +1,141 @@
+"""Applies what Kustomize renders as Argo CD does: in waves, each healthy before the next, and prunes last.
+
+The order within a wave and the tracking annotation are those of Argo CD 3
+(https://argo-cd.readthedocs.io/en/stable/user-guide/sync-waves/, gitops-engine ``pkg/sync/sync_tasks.go``).
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tests.e2e.kube import summary, until
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tests.e2e.kube import Kube
+
+_MANAGER = "argocd-controller"
+_WAVE = "argocd.argoproj.io/sync-wave"
+_OPTIONS = "argocd.argoproj.io/sync-options"
+_TRACKING = "argocd.argoproj.io/tracking-id"
+# Kinds that come first in a wave; all others follow by name.
+_FIRST = """
+    Namespace NetworkPolicy ResourceQuota LimitRange PodDisruptionBudget ServiceAccount Secret
+    ConfigMap StorageClass PersistentVolume PersistentVolumeClaim CustomResourceDefinition
+    ClusterRole ClusterRoleBinding Role RoleBinding Service DaemonSet Pod ReplicaSet Deployment
+    StatefulSet Job CronJob IngressClass Ingress
+""".split()
+# Kustomize writes a namespace on these, and the API server takes it off.
+_CLUSTER_SCOPED = ("Namespace", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+
+
+class Identity(NamedTuple):
+    """What tells objects of a cluster apart."""
+
+    api_version: str
+    kind: str
+    namespace: str | None
+    name: str
+
+
+class Application:
+    """What one overlay has on the cluster, as one Argo CD Application does."""
+
+    def __init__(self, name: str, kube: Kube) -> None:
+        """Begin with nothing synced."""
+        self.name = name
+        self._kube = kube
+        self._synced: dict[Identity, Mapping[str, Any]] = {}
+
+    def sync(self, objects: Sequence[Mapping[str, Any]], *, seconds: float = 180) -> list[Identity]:
+        """Apply ``objects``, wait until they are healthy, and return what was pruned.
+
+        Raises:
+            ApiException: the API server refuses an object.
+            NotReachedError: a wave is not healthy in time; no later one is applied, and nothing pruned.
+        """
+        wanted = {identity(one): one for one in objects}
+        order = sorted(wanted, key=lambda one: (_wave(wanted[one]), _kind_order(one), one.name))
+        for _, wave in groupby(order, key=lambda one: _wave(wanted[one])):
+            members = list(wave)
+            for one in members:
+                self._kube.apply(self._tracked(wanted[one], one), manager=_MANAGER)
+            for one in members:
+                self.wait_for(one, seconds=seconds)
+        gone = [
+            one
+            for one in self._synced
+            if one not in wanted and "Prune=false" not in _options(self._synced[one])
+        ]
+        for one in gone:
+            self._kube.delete(one.api_version, one.kind, one.name, one.namespace)
+        self._synced = wanted
+        return gone
+
+    def delete(self) -> None:
+        """Delete all that was synced, the last wave first."""
+        for one in sorted(self._synced, key=lambda one: -_wave(self._synced[one])):
+            self._kube.delete(one.api_version, one.kind, one.name, one.namespace)
+        self._synced = {}
+
+    def wait_for(self, one: Identity, *, seconds: float) -> None:
+        """Wait until a workload is healthy; other objects are as soon as they are applied."""
+        if one.kind not in ("Deployment", "DaemonSet", "StatefulSet"):
+            return
+
+        def healthy() -> bool:
+            value = self._kube.get(one.api_version, one.kind, one.name, one.namespace)
+            return value is not None and is_healthy(value)
+
+        until(f"{one.kind} {one.name} healthy", healthy, seconds=seconds, state=lambda: self._pods(one))
+
+    def _pods(self, one: Identity) -> list[str]:
+        value = self._kube.get(one.api_version, one.kind, one.name, one.namespace) or {}
+        labels = value.get("spec", {}).get("selector", {}).get("matchLabels", {})
+        selector = ",".join(f"{key}={text}" for key, text in labels.items())
+        return [summary(pod) for pod in self._kube.pods(one.namespace or "", selector)]
+
+    def _tracked(self, value: Mapping[str, Any], one: Identity) -> dict[str, Any]:
+        group = one.api_version.rpartition("/")[0]
+        tracking = f"{self.name}:{group}/{one.kind}:{one.namespace or ''}/{one.name}"
+        metadata = dict(value["metadata"])
+        metadata["annotations"] = {**metadata.get("annotations", {}), _TRACKING: tracking}
+        if one.namespace is None:
+            metadata.pop("namespace", None)
+        return {**value, "metadata": metadata}
+
+
+def identity(value: Mapping[str, Any]) -> Identity:
+    """Return what names an object on the cluster."""
+    kind, metadata = value["kind"], value["metadata"]
+    namespace = None if kind in _CLUSTER_SCOPED else metadata.get("namespace")
+    return Identity(value["apiVersion"], kind, namespace, metadata["name"])
+
+
+def is_healthy(value: Mapping[str, Any]) -> bool:
+    """Tell whether the rollout of a workload is complete, as Argo CD judges health."""
+    spec, status = value["spec"], value.get("status") or {}
+    if status.get("observedGeneration", 0) < value["metadata"]["generation"]:
+        return False
+    if value["kind"] == "DaemonSet":
+        wanted = status.get("desiredNumberScheduled", 0)
+        return (
+            status.get("updatedNumberScheduled", 0) >= wanted and status.get("numberAvailable", 0) >= wanted
+        )
+    wanted = spec.get("replicas", 1)
+    counts = [status.get(name, 0) for name in ("updatedReplicas", "availableReplicas")]
+    return all(count >= wanted for count in counts) and status.get("replicas", 0) <= wanted
+
+
+def _wave(value: Mapping[str, Any]) -> int:
+    return int((value["metadata"].get("annotations") or {}).get(_WAVE, "0"))
+
+
+def _options(value: Mapping[str, Any]) -> list[str]:
+    return str((value["metadata"].get("annotations") or {}).get(_OPTIONS, "")).split(",")
+
+
+def _kind_order(one: Identity) -> int:
+    return _FIRST.index(one.kind) if one.kind in _FIRST else len(_FIRST)

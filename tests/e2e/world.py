@@ -1,0 +1,136 @@
+"""Everything that runs: cluster, images, git server and one installation, from nothing and in order."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tests.e2e import supply
+from tests.e2e.cluster import BUILDS, CORE, REGISTRY_PORT, ROOT, Cluster, Ports
+from tests.e2e.errors import CannotRunError
+from tests.e2e.installation import Installation, effective_config, kustomize, references
+from tests.e2e.preflight import require_room
+from tests.e2e.repositories import BASE, Repositories
+from tests.e2e.sync import Application
+from validate.binderhub.buildpod import EXECUTOR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tests.e2e.supply import Source, Supply
+
+Stage: TypeAlias = Callable[[str], AbstractContextManager[None]]
+_SERVICES = ROOT / "tests" / "e2e" / "services"
+
+
+@dataclass
+class World:
+    """A cluster with an installation that builds."""
+
+    cluster: Cluster
+    installation: Installation
+    application: Application
+    sources: list[Source] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Connect."""
+        self.kube = self.cluster.kube
+        self.repositories = Repositories(self.kube)
+
+    @property
+    def url(self) -> str:
+        """Where BinderHub answers."""
+        return f"http://127.0.0.1:{self.cluster.ports.binderhub}"
+
+    @property
+    def registry(self) -> str:
+        """Where the registry answers."""
+        return f"http://127.0.0.1:{self.cluster.ports.registry}"
+
+    @property
+    def binderhub_is_real(self) -> bool:
+        """Whether BinderHub itself runs, and not what stands in for it."""
+        return not any(one.is_stand_in for one in self.sources if one.reference.startswith(supply.BINDERHUB))
+
+
+@contextmanager
+def say(stage: str) -> Iterator[None]:
+    """Say what is being done, and how long it took."""
+    start = time.monotonic()
+    yield
+    print(f"  {stage}: {time.monotonic() - start:.0f} s", flush=True)  # noqa: T201 - for the person who waits
+
+
+def bring_up(name: str, chosen: Supply, ports: Ports, *, stage: Stage = say, reuse: bool = False) -> World:
+    """Create the cluster and everything in it; ``stage`` is entered for each step.
+
+    With ``reuse``, a cluster of that name is brought up to date instead, where there is one. A cluster that
+    cannot be brought up is removed.
+
+    Raises:
+        CannotRunError: something stands in the way.
+    """
+    cluster = Cluster(name, ports=ports)
+    is_there = cluster.exists()
+    if is_there and not reuse:
+        raise CannotRunError(
+            f"a cluster {name} is left over from an earlier run; remove it: kind delete cluster --name {name}"
+        )
+    require_room(chosen.store)
+    installation = Installation()
+    rendered = installation.render()
+    services, builds = _images(rendered)
+    with stage("supply"):
+        if not is_there:
+            cluster.image = chosen.node_image() or None
+        sources = chosen.sources([*services, *builds, supply.GIT_SERVER, supply.BASE])
+    try:
+        if is_there:
+            cluster.remember()
+        else:
+            with stage("cluster up"):
+                cluster.create()
+        by_name = {source.reference: source for source in sources}
+        core = [by_name[one] for one in (*services, supply.GIT_SERVER, supply.BASE)]
+        with stage("images loaded"):
+            cluster.load({cluster.node(CORE): core, cluster.node(BUILDS): [by_name[one] for one in builds]})
+        world = World(cluster, installation, Application("binderhub-kind", cluster.kube), sources)
+        with stage("overlay Ready"):
+            world.application.sync(rendered)
+        with stage("git server and base image"):
+            Application("e2e", world.kube).sync(kustomize(_SERVICES))
+            push_base(world)
+    except BaseException:
+        if not is_there and not reuse:
+            cluster.delete()
+        raise
+    return world
+
+
+def push_base(world: World) -> None:
+    """Push the image that the repositories of the tests are built on, from a node, with the password."""
+    node = world.cluster.node(CORE)
+    here = f"127.0.0.1:{REGISTRY_PORT}/{BASE.partition('/')[2]}"
+    ctr = ("ctr", "--namespace=k8s.io", "images")
+    world.cluster.on_node(node, *ctr, "tag", "--force", supply.BASE, here)
+    world.cluster.on_node(node, *ctr, "push", "--plain-http", "--user", credentials(world), here)
+
+
+def credentials(world: World) -> str:
+    """Return ``user:password`` of the registry, as the overlay's Secret has them."""
+    secret = world.kube.core.read_namespaced_secret("registry-credentials", "binderhub")
+    config = json.loads(base64.b64decode(secret.data["config.json"]))
+    (entry,) = config["auths"].values()
+    return base64.b64decode(entry["auth"]).decode()
+
+
+def _images(objects: Sequence[dict[str, Any]]) -> tuple[list[str], list[str]]:
+    """Return the images of the core pool, and those of the build pool with the build pod's own."""
+    daemons = [one for one in objects if one["kind"] == "DaemonSet"]
+    build_image = str(effective_config(objects).effective(EXECUTOR, "build_image"))
+    return references([one for one in objects if one not in daemons]), [*references(daemons), build_image]
