@@ -63,6 +63,15 @@ def step(number: int) -> str:
     return json.dumps({"message": f"Step {number}\n", "phase": "building"}) + "\n"
 
 
+def until(is_so) -> None:
+    """Wait for something that the test has no other way to see."""
+    for _ in range(1000):
+        if is_so():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it never came to it")
+
+
 def watches(cluster) -> int:
     return sum("watch=True" in call for call in cluster.calls)
 
@@ -124,8 +133,7 @@ def test_a_pod_is_watched_for_as_long_as_it_takes(standin, cluster) -> None:
     pod = cluster.created()
     pod.becomes("Running")
     # Each watch begins with the pod as it is: running, again.
-    while watches(cluster) < 4:
-        time.sleep(0.02)
+    until(lambda: watches(cluster) >= 4)
     assert follow(stream, pod, step(1)) == [json.loads(step(1))]
     assert sum("/log?" in call for call in cluster.calls) == 1
 
@@ -134,8 +142,7 @@ def test_a_watch_that_nothing_comes_of_is_begun_again(standin, cluster, monkeypa
     monkeypatch.setattr(binderhub.build, "TIMEOUT", (3, 0.1))
     stream = standin.build()
     pod = cluster.created()
-    while watches(cluster) < 3:
-        time.sleep(0.02)
+    until(lambda: watches(cluster) >= 3)
     assert follow(stream, pod, step(1)) == [json.loads(step(1))]
 
 
@@ -152,13 +159,15 @@ def test_a_build_goes_on_without_its_client(standin, cluster) -> None:
     pod = cluster.created()
     pod.becomes("Running")
     stream.close()
-    # It is noticed by the next thing that is to be said.
     watch = started[0]
-    number = 0
-    while not watch.done():
-        pod.says(step(number := number + 1))
+
+    def has_ended() -> bool:
+        # That the client has gone is noticed by the next thing that is to be said.
+        pod.says(step(1))
         cluster.break_off()
-        time.sleep(0.02)
+        return watch.done()
+
+    until(has_ended)
     assert watch.result() is None
     assert list(cluster.pods.values()) == [pod]
 
