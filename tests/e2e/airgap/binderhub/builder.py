@@ -88,7 +88,6 @@ class BuildHandler(BaseHandler):
     """Resolves a ref, looks for its image, builds it, and says what happens."""
 
     executor: BuildExecutor | None = None
-    _is_finished = False
 
     def set_default_headers(self) -> None:
         """Announce a stream. It cannot change its status later, so all of it is 200, errors too."""
@@ -120,7 +119,6 @@ class BuildHandler(BaseHandler):
 
     def on_finish(self) -> None:
         """Watch no more, whether the build has ended or the client has gone."""
-        self._is_finished = True
         if self.executor is not None:
             self.executor.stop()
 
@@ -311,7 +309,7 @@ class BuildHandler(BaseHandler):
 
     async def _keep_alive(self) -> None:
         """Say something from time to time that clients pass over."""
-        while not self._is_finished:
+        while True:
             await asyncio.sleep(KEEPALIVE)
             self.write(":keepalive\n\n")
             try:
