@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -99,3 +100,62 @@ def test_bash_completes_with_its_script(repository):
         *("text", "json", "sarif", "junit", "github", "markdown"),
         "",
     ]
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="fish is not installed")
+def test_fish_completes_with_its_script(repository):
+    lines = ["build-pod ki", "--report ", "--root over", "waive secret-in-git k"]
+    script = "\n".join(
+        [
+            f"function validate; {sys.executable} -m validate $argv; end",
+            "validate --print-completion fish | source",
+            *(f"complete -C 'validate {line}'; echo ---" for line in lines),
+        ]
+    )
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", script],
+        cwd=repository({}),
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    found = [part.split() for part in done.stdout.split("---\n")[:-1]]
+    # It sorts what it shows.
+    formats = ["github", "json", "junit", "markdown", "sarif", "text"]
+    assert found == [["kind"], formats, ["overlays/"], ["kind"]]
+
+
+# What a person does: a shell on a terminal, and the Tab key. It waits for what the terminal shows.
+ZSH = """
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell "PS1='%'; autoload -Uz compinit; compinit -u -d $1"
+zpty -w shell "validate() { $2 -m validate \\"\\$@\\" }"
+zpty -w shell "eval \\"\\$(validate --print-completion zsh)\\"; echo rea''dy"
+zpty -r -m shell output '*ready*'
+zpty -w -n shell $'validate build-pod ki\\t'
+zpty -r -m shell output '*build-pod kind*' && echo kind
+zpty -w -n shell $'\\x15validate --report m\\t'
+zpty -r -m shell output '*--report markdown*' && echo markdown
+zpty -w -n shell $'\\x15validate --report \\t\\t'
+zpty -r -m shell output '*sarif*' && echo formats
+zpty -w -n shell $'\\x15validate --root over\\t'
+zpty -r -m shell output '*--root overlays/*' && echo files
+zpty -d shell
+"""
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="zsh is not installed")
+def test_zsh_completes_with_its_script(repository, tmp_path):
+    done = subprocess.run(
+        ["zsh", "-f", "-c", ZSH, "zsh", str(tmp_path / "zcompdump"), sys.executable],
+        cwd=repository({}),
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "dumb"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stdout.split() == ["kind", "markdown", "formats", "files"]

@@ -37,10 +37,15 @@ compdef _validate {_NAMES}
 _FISH = f"""\
 function __validate_complete
   set -l words (commandline -opc)
-  $words[1] --complete $words[2..] (commandline -ct) 2>/dev/null
+  set -l found ($words[1] --complete $words[2..] (commandline -ct) 2>/dev/null)
+  if set -q found[1]
+    printf '%s\\n' $found
+  else
+    __fish_complete_path (commandline -ct)
+  end
 end
 for name in {_NAMES}
-  complete -c $name -a '(__validate_complete)'
+  complete -c $name -f -a '(__validate_complete)'
 end
 """
 SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
