@@ -49,22 +49,17 @@ def _overlays(overlays: list[Overlay]) -> Iterator[str]:
     yield NOTICE.format("overlays/")
     yield "# Overlays\n"
     yield "One directory of `overlays/` is one cluster. These are there to be copied; tests run `kind`.\n"
-    yield "| Overlay | | Kubernetes | Node pools | Images go to | Components |"
-    yield "|---|---|---|---|---|---|"
     for overlay in overlays:
         text = (ROOT / overlay.name / "kustomization.yaml").read_text(encoding="utf-8")
         used = [PurePosixPath(path) for path in yaml.safe_load(text)["components"]]
         prefix = overlay.config.effective("BinderHub", "image_prefix") if overlay.config else ""
-        yield _row(
-            f"`{_name(overlay)}`",
-            text.partition("\n")[0].removeprefix("# "),
-            ", ".join(overlay.facts.kubernetes),
-            ", ".join(f"`{pool.name}`" for pool in overlay.facts.pools),
-            f"`{prefix}`",
-            ", ".join(
-                f"[{path.name}](components.md#{path.name})" for path in used if "base" not in path.parts
-            ),
-        )
+        components = [path.name for path in used if "base" not in path.parts]
+        yield f"\n## {_name(overlay)}\n"
+        yield f"{text.partition(chr(10))[0].removeprefix('# ')}\n"
+        yield f"- Kubernetes {' and '.join(overlay.facts.kubernetes)}"
+        yield f"- Node pools {', '.join(f'`{pool.name}`' for pool in overlay.facts.pools)}"
+        yield f"- Images go to `{prefix}`"
+        yield f"- Components {', '.join(f'[{name}](components.md#{name})' for name in components)}"
     columns = [{(item.kind, unhashed(item.name)) for item in overlay.objects} for overlay in overlays]
     common = set.intersection(*columns)
     yield "\n## What only some deploy\n"
