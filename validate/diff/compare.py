@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from validate.git import Revision
     from validate.kustomize.render import Build, Kustomize
     from validate.overlay import Overlay
+    from validate.place import Json
     from validate.rules.rule import Rule
 
 _ARGOCD = "argocd"
@@ -314,12 +315,13 @@ class _Comparing:
     def only_synced_otherwise(self, known: Collection[str]) -> Iterator[OverlayChange]:
         """Yield the overlays that no changed file reaches and that Argo CD syncs in another way."""
         for name in self.after.overlays:
-            if name not in known:
-                old, new = ([one for one in side if one.path == name] for side in self.synced)
-                causes = Causes(self.side(self.before, name), self.side(self.after, name))
-                happens = argocd_effects(old, new, causes)
-                if happens:
-                    yield OverlayChange(name, How.CHANGED, effects=happens, applications=applications(new))
+            old, new = ([one for one in side if one.path == name] for side in self.synced)
+            if name in known or _as_synced(old) == _as_synced(new):
+                continue
+            causes = Causes(self.side(self.before, name), self.side(self.after, name))
+            happens = argocd_effects(old, new, causes)
+            if happens:
+                yield OverlayChange(name, How.CHANGED, effects=happens, applications=applications(new))
 
     def files(self, subjects: Sequence[_Subject]) -> Iterator[ChangedFile]:
         """Yield what differs, each with what it reaches: overlays, or the Applications that it makes."""
@@ -379,6 +381,10 @@ def _with_marks(one: _Compared, shown: Sequence[Finding], new: Sequence[Finding]
     if picture is None or one.after is None:
         return one.change
     return replace(one.change, picture=settled(picture, one.after.report.findings, shown, new))
+
+
+def _as_synced(synced: Sequence[SyncedPath]) -> list[tuple[str, Json]]:
+    return [(one.application, one.spec) for one in synced]
 
 
 def _fact(checked: Checked | None, rule: type[Rule]) -> object:

@@ -71,31 +71,59 @@ def reach(root: pathlib.Path, directory: str) -> Reach:
 
     What cannot be read ends the search there: nothing that it names is rendered either.
     """
-    start = find_kustomization(root, directory)
-    if start is None:
-        return Reach(frozenset(_candidates(directory)), {}, opaque=False)
     paths = set(_candidates(directory))
     routes: dict[str, Mention] = {}
     opaque = False
-    left = deque([start])
-    seen = {start}
+    start = find_kustomization(root, directory)
+    left = deque([start] if start else [])
+    seen = set(left)
     while left:
-        file = left.popleft()
-        try:
-            mentions = mentioned(root, file)
-            opaque |= _is_opaque(root, file)
-        except SourceError:
-            continue
-        for mention in mentions:
-            paths.add(mention.path)
-            paths.add(_real(root, mention.path))
-            paths.update(_candidates(mention.path))
-            below = find_kustomization(root, mention.path)
-            routes.setdefault(below or mention.path, mention)
-            if below and below not in seen:
-                seen.add(below)
-                left.append(below)
+        step = _step(root, left.popleft())
+        paths |= step.paths
+        opaque |= step.opaque
+        for target, mention in step.targets.items():
+            routes.setdefault(target, mention)
+        new = [file for file in step.kustomizations if file not in seen]
+        seen.update(new)
+        left += new
     return Reach(frozenset(paths), routes, opaque)
+
+
+class _Step(NamedTuple):
+    """What one kustomization adds: overlays share most of theirs.
+
+    Attributes:
+        paths: what it may read itself.
+        targets: the same where links and directories lead, with the lines that name them.
+        kustomizations: those that it names.
+        opaque: it asks for something of which the files are named elsewhere: a chart, a plugin.
+    """
+
+    paths: frozenset[str]
+    targets: dict[str, Mention]
+    kustomizations: tuple[str, ...]
+    opaque: bool
+
+
+@cache
+def _step(root: pathlib.Path, file: str) -> _Step:
+    try:
+        mentions = mentioned(root, file)
+        documents = read_documents(root, file, Writer.SOURCE)
+    except SourceError:
+        return _Step(frozenset(), {}, (), opaque=False)
+    paths: set[str] = set()
+    targets: dict[str, Mention] = {}
+    kustomizations: list[str] = []
+    for mention in mentions:
+        path = mention.path
+        paths |= {path, _real(root, path), *_candidates(path)}
+        below = find_kustomization(root, path) if os.path.isdir(root / path) else None  # noqa: PTH112 - fast
+        targets.setdefault(below or path, mention)
+        if below:
+            kustomizations.append(below)
+    opaque = any(document.get(key) is not None for document in documents for key in UNFOLLOWED)
+    return _Step(frozenset(paths), targets, tuple(kustomizations), opaque)
 
 
 @cache
@@ -126,15 +154,9 @@ def _texts(field: Field) -> Iterator[Field]:
             yield from _texts(below)
 
 
-def _is_opaque(root: pathlib.Path, kustomization: str) -> bool:
-    """Whether it asks for something of which the files are named elsewhere: a chart, a plugin."""
-    documents = read_documents(root, kustomization, Writer.SOURCE)
-    return any(document.get(key) is not None for document in documents for key in UNFOLLOWED)
-
-
 def _candidates(directory: str) -> Iterator[str]:
     """Yield the files that make a directory a kustomization, if one of them is there."""
-    return (join(directory, name) for name in FILE_NAMES)
+    return (name if directory == "." else f"{directory}/{name}" for name in FILE_NAMES)
 
 
 @cache
