@@ -39,6 +39,8 @@ KUSTOMIZE = ROOT / ".tools" / "kustomize"
 ENVIRONMENT = os.environ | {"KUSTOMIZE": str(KUSTOMIZE), "VALIDATE_NO_CACHE": "1"}
 SCHEMAS_OF = "1.34.0"
 SMALL, LARGE = 30, 300
+# One application, by docs/assets/speed_graph.png of github.com/dag-andersen/argocd-diff-preview v0.2.13.
+PUBLISHED_SECONDS = 80.0
 _SAMPLE_SECONDS = 0.02
 IMAGES = ("base/images/kustomization.yaml", "base/images/config/05-images.yaml")
 # Stands for one: nothing is pulled.
@@ -355,6 +357,85 @@ def after_changes(tree: Path, rounds: int) -> Took:
     return Took.median(taken)
 
 
+def compare_revisions(rounds: int) -> Iterator[Figure]:
+    """Yield validate diff on a repository of nine objects an overlay: one changes, then all of them."""
+    with tempfile.TemporaryDirectory() as directory:
+        tree = Path(directory) / "repository"
+        generate_small(tree, SMALL)
+        commit_all(tree)
+        one = tree / "overlays" / "small-000"
+        cached = replace(difference(tree), cache=Path(directory) / "cache")
+        ask_for(one, memory=1000)
+        cached.took()
+        yield from times(
+            f"validate diff, one overlay of {SMALL} has changed, with the cache",
+            changing(cached, lambda number: ask_for(one, memory=1001 + number), rounds),
+            target=0.5,
+        )
+        # What runs is compared between overlays, so that all of them have to be looked at.
+        yield from times(
+            "the image of one has changed, without the cache",
+            changing(difference(tree), lambda number: run_image(one, f"28.3.{number}-dind"), rounds),
+            target=1.5,
+        )
+        restore_all(tree)
+        yield from times(
+            f"base/ has changed, and with it all {SMALL}, without the cache",
+            changing(difference(tree), lambda number: ask_in_base(tree, memory=600 + number), rounds),
+            target=2.5,
+        )
+    yield Figure("argocd-diff-preview, one application, as it publishes", PUBLISHED_SECONDS, "s")
+
+
+def difference(tree: Path) -> Command:
+    """Return the command that compares a repository with what is committed; what it finds is no obstacle."""
+    words = (sys.executable, "-m", "validate", "diff", "HEAD", "--root", str(tree))
+    return Command(words, accepted=(0, 1))
+
+
+def changing(command: Command, change: Callable[[int], None], rounds: int) -> Took:
+    """Return the median times of a command, each after another change."""
+    taken = []
+    for number in range(rounds):
+        change(number)
+        taken.append(command.took())
+    return Took.median(taken)
+
+
+def run_image(overlay: Path, tag: str) -> None:
+    """Let an overlay run another image of docker-api."""
+    text = git(overlay, "show", "HEAD:./kustomization.yaml")
+    images = f"images: [{{name: docker.io/library/docker, newTag: {tag}}}]\n"
+    (overlay / "kustomization.yaml").write_text(f"{text}\n{images}", encoding="utf-8")
+
+
+def ask_in_base(tree: Path, *, memory: int) -> None:
+    """Let docker-api ask for that many MiB of memory in every overlay."""
+    text = git(tree, "show", "HEAD:base/docker-api/daemonset.yaml")
+    changed = text.replace("memory: 512Mi", f"memory: {memory}Mi", 1)
+    if changed == text:
+        sys.exit("error: docker-api asks for another amount of memory; correct tools/bench.py")
+    (tree / "base" / "docker-api" / "daemonset.yaml").write_text(f"{changed}\n", encoding="utf-8")
+
+
+def commit_all(tree: Path) -> None:
+    """Make a git repository of a tree, with all of it in one commit."""
+    git(tree, "init", "--quiet", "--initial-branch", "main")
+    git(tree, "add", "--all")
+    git(tree, "-c", "user.name=bench", "-c", "user.email=bench@example.org", "commit", "--quiet", "-m", "all")
+
+
+def restore_all(tree: Path) -> None:
+    """Let the tree be what was committed."""
+    git(tree, "checkout", "--quiet", "--", ".")
+
+
+def git(directory: Path, *words: str) -> str:
+    """Return what git says in that directory."""
+    done = subprocess.run(["git", *words], cwd=directory, capture_output=True, text=True, check=True)  # noqa: S607 - the user's
+    return done.stdout.strip()
+
+
 def main() -> None:
     """Measure, print one table, and write it as JSON where asked."""
     parser = argparse.ArgumentParser(description="measure validate; see 'make bench'")
@@ -367,6 +448,7 @@ def main() -> None:
 
     few = max(1, options.rounds // 3)
     figures = [*compare(options.kubeconform.resolve(), options.rounds), *grow(few), *grow_small(few)]
+    figures += compare_revisions(few)
     print(f"medians on {os.cpu_count()} cores, schemas of Kubernetes {SCHEMAS_OF}:")
     print(*figures, sep="\n")
     if options.json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -47,7 +48,7 @@ _LEVELS = (Level.RESTRICTED, Level.BASELINE, Level.PRIVILEGED)
 _BUILDS = "builds"
 
 
-class Change(Struct, frozen=True, eq=False):
+class Change(Struct, frozen=True, eq=False, dict=True):
     """One overlay that both sides have, and what effects are told from.
 
     Attributes:
@@ -65,11 +66,14 @@ class Change(Struct, frozen=True, eq=False):
     causes: Causes
     synced: Sequence[SyncedPath]
 
-    def shared(self) -> Iterator[tuple[KubeObject, KubeObject]]:
-        """Yield the objects that stay, as they were and as they are."""
-        for pair in self.pairs:
-            if pair.before is not None and pair.after is not None and not pair.is_moved:
-                yield pair.before, pair.after
+    @cached_property
+    def shared(self) -> tuple[tuple[KubeObject, KubeObject], ...]:
+        """The objects that stay, as they were and as they are."""
+        return tuple(
+            (pair.before, pair.after)
+            for pair in self.pairs
+            if pair.before is not None and pair.after is not None and not pair.is_moved
+        )
 
     def fields_of(self, item: KubeObject) -> Sequence[FieldChange]:
         """Return what differs in an object of the head."""
@@ -78,7 +82,7 @@ class Change(Struct, frozen=True, eq=False):
 
     def pods(self) -> Iterator[tuple[str, PodView, PodView]]:
         """Yield the pods that stay, those of builds last."""
-        for old, new in self.shared():
+        for old, new in self.shared:
             if old.pod is not None and new.pod is not None:
                 yield title(new), old.pod, new.pod
         old_build, new_build = _build_pod(self.before), _build_pod(self.after)
@@ -107,7 +111,7 @@ def effects(change: Change) -> tuple[Effect, ...]:
 
 
 def _refused(change: Change) -> Iterator[Effect]:
-    for old, new in change.shared():
+    for old, new in change.shared:
         if "argocd.argoproj.io/hook" in new.annotations:
             # Argo CD deletes a hook before it runs it again.
             continue
@@ -183,7 +187,7 @@ def _security(change: Change) -> Iterator[Effect]:
             yield Effect(Kind.SECURITY, name, sentence, change.causes.first(places), grave=True)
         elif now is not was:
             yield Effect(Kind.SECURITY, name, f"is content with the level {now} now, after {was}")
-    for before, after in change.shared():
+    for before, after in change.shared:
         if after.kind == "Namespace":
             was, now = namespace_level(before.labels), namespace_level(after.labels)
             if was is not now:
@@ -302,7 +306,7 @@ def _placement(change: Change) -> Iterator[Effect]:
     roles = {id(side.docker_api.object) for side in (change.before, change.after) if side.docker_api}
     if not (change.before.facts.pools and change.after.facts.pools):
         return
-    for old, new in change.shared():
+    for old, new in change.shared:
         if old.pod is None or new.pod is None or (id(new) in roles and _capacities(change.after) is not None):
             continue
         was, now = (
@@ -338,8 +342,8 @@ def _images(change: Change) -> Iterator[Effect]:
 
 
 def _restarts(change: Change) -> Iterator[Effect]:
-    refused = {title(new) for old, new in change.shared() if any(True for _ in refused_changes(old, new))}
-    for old, new in change.shared():
+    refused = {title(new) for old, new in change.shared if any(True for _ in refused_changes(old, new))}
+    for old, new in change.shared:
         if old.pod is None or new.pod is None or old.pod.template.value == new.pod.template.value:
             continue
         happens = rollout(new)
@@ -355,7 +359,7 @@ def _restarts(change: Change) -> Iterator[Effect]:
 def _of_content(change: Change, before: PodView, after: PodView) -> Iterator[Cause]:
     """Yield the lines that gave a generated object that the pod uses another name."""
     used = _names(before) & change.renamed.keys()
-    for old, new in change.shared():
+    for old, new in change.shared:
         if old.name in used and new.name in _names(after):
             yield from _causes(change.fields_of(new))
 
@@ -372,14 +376,14 @@ def _stale(change: Change) -> Iterator[Effect]:
     """Tell who goes on with what a ConfigMap or Secret said: its name stays, so nothing restarts."""
     changed = {
         (new.kind, new.namespace, new.name): (old, new)
-        for old, new in change.shared()
+        for old, new in change.shared
         if new.kind in ("ConfigMap", "Secret")
         and old.name == new.name
         and any(old.value.get(key) != new.value.get(key) for key in ("data", "binaryData", "stringData"))
     }
     same = {
         id(new)
-        for old, new in change.shared()
+        for old, new in change.shared
         if old.pod and new.pod and old.pod.template.value == new.pod.template.value
     }
     for one in references(change.after.objects) if changed else ():
@@ -387,7 +391,7 @@ def _stale(change: Change) -> Iterator[Effect]:
         owner = one.place.document
         if pair is None or id(owner) not in same:
             continue
-        reader = next(new for _, new in change.shared() if new is owner)
+        reader = next(new for _, new in change.shared if new is owner)
         causes = tuple(dict.fromkeys(_causes(change.fields_of(pair[1]))))
         yield Effect(Kind.STALE, title(reader), f"{_reads(one.place.path, reader)} {title(pair[1])}", causes)
 
