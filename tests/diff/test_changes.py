@@ -123,7 +123,7 @@ def test_a_finding_that_moves_with_its_line_is_as_before(clone):
     clone.edit(f"{EKS}/daemonset.build-pool.yaml", "metadata:\n", "# A comment.\nmetadata:\n")
     status, output, errors = clone.diff("HEAD")
     assert (status, errors) == (0, "")
-    assert output.endswith("\nnothing new is found, 1 finding as before (exit status 0)\n")
+    assert output.endswith("\nnothing new is found, 2 findings as before (exit status 0)\n")
 
 
 def test_a_finding_that_is_waived_with_the_change_is_told_so(clone):
