@@ -110,11 +110,22 @@ def _faults(pod: PodView, together: tuple[KubeObject, ...], unmounted: Sequence[
         *(file for file in in_volumes if file.entry not in entries),
         *(file for file in unmounted if file.namespace == pod.owner.namespace),
     ]
-    shared = {mount_path(mount): one.view.name for one in containers for mount in one.view.mounts}
+    shared = {
+        mount_path(mount): one.view.name
+        for one in containers
+        for mount in one.view.mounts
+        if not _is_one_file(mount)
+    }
     for container in containers:
         yield from container.judge_paths(elsewhere)
         yield from container.judge_texts(shared)
         yield from container.judge_commands()
+
+
+def _is_one_file(mount: Place) -> bool:
+    """Whether a mount lays one file over that of the image, which other containers have as it is."""
+    name = posixpath.basename(mount_path(mount))
+    return "." in name and posixpath.basename((mount / "subPath").text) == name
 
 
 def _unmounted(objects: tuple[KubeObject, ...]) -> Iterator[_File]:
