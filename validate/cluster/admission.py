@@ -7,7 +7,7 @@ fills in before.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
@@ -66,6 +66,7 @@ class _Request(Struct, frozen=True):
     operation: str
     username: str
     namespace_labels: Mapping[str, str]
+    subresource: str = ""
 
     @property
     def kind(self) -> str:
@@ -106,14 +107,14 @@ class _Request(Struct, frozen=True):
                 "namespace": self.namespace,
                 "kind": {"group": self.group, "version": self.version, "kind": self.kind},
                 "resource": {"group": self.group, "version": self.version, "resource": self.resource},
-                "subResource": "",
+                "subResource": self.subresource,
                 "dryRun": False,
                 "userInfo": {"username": self.username, "groups": _groups(self.username)},
             },
         }
 
 
-class _Bound(Struct, frozen=True, eq=False):
+class Bound(Struct, frozen=True, eq=False):
     """A policy through one binding, and the resources that any of its rules names."""
 
     policy: KubeObject
@@ -122,12 +123,23 @@ class _Bound(Struct, frozen=True, eq=False):
 
     def is_about(self, request: _Request) -> bool:
         """Whether the policy and the binding both ask for the request."""
-        if "*" not in self.resources and request.resource not in self.resources:
-            return False
         narrower = self.binding.place / "spec" / "matchResources"
-        return _matches(self.policy.place / "spec" / "matchConstraints", request) and (
+        return self.is_constrained_to(request) and (
             not narrower.exists or _matches(narrower, request, bound=True)
         )
+
+    def is_constrained_to(self, request: _Request) -> bool:
+        """Whether the policy itself asks for the request, however it is bound."""
+        known = "*" in self.resources or request.resource in self.resources
+        return known and _matches(self.policy.place / "spec" / "matchConstraints", request)
+
+
+class Objector(NamedTuple):
+    """A policy that objects to a request through a binding; ``is_asked``: the policy asks for it."""
+
+    policy: KubeObject
+    binding: KubeObject
+    is_asked: bool
 
 
 class Admission(Struct, frozen=True, eq=False):
@@ -138,7 +150,7 @@ class Admission(Struct, frozen=True, eq=False):
     """
 
     objects: tuple[KubeObject, ...]
-    bound: tuple[_Bound, ...]
+    bound: tuple[Bound, ...]
 
     @classmethod
     def of(cls, objects: Iterable[KubeObject]) -> Admission:
@@ -152,7 +164,7 @@ class Admission(Struct, frozen=True, eq=False):
             if binding.kind == "ValidatingAdmissionPolicyBinding" and policy is not None:
                 rules = (policy.place / "spec" / "matchConstraints" / "resourceRules").each()
                 names = (str(name) for rule in rules for name in (rule / "resources").items)
-                bound.append(_Bound(policy, binding, frozenset(name.partition("/")[0] for name in names)))
+                bound.append(Bound(policy, binding, frozenset(name.partition("/")[0] for name in names)))
         return cls(together, tuple(bound))
 
     def verdicts(
@@ -162,6 +174,7 @@ class Admission(Struct, frozen=True, eq=False):
         namespace_labels: Mapping[str, str],
         username: str = "",
         operation: str = "CREATE",
+        subresource: str = "",
     ) -> list[Verdict]:
         """Return every objection to ``value``.
 
@@ -173,15 +186,37 @@ class Admission(Struct, frozen=True, eq=False):
             SourceError: an expression that the API server would refuse, with its file and line.
             CannotCheckError: an expression that only an API server can evaluate.
         """
-        namespace = str(lookup(value, ("metadata", "namespace")) or "")
-        added = {"kubernetes.io/metadata.name": namespace} if namespace else {}
-        request = _Request(_with_defaults(value), operation, username, {**namespace_labels, **added})
+        request = _request(value, namespace_labels, username, operation, subresource)
         return [
             verdict
             for one in self.bound
             if one.is_about(request)
             for verdict in _enforced(one.policy, one.binding, request, self.objects)
         ]
+
+    def objectors(
+        self, value: dict[str, Json], *, username: str, operation: str = "CREATE", subresource: str = ""
+    ) -> Iterator[Objector]:
+        """Yield each policy that would object to ``value`` if it were asked.
+
+        Whether it is asked, and whether its objection counts, is left out.
+        """
+        request = _request(value, {}, username, operation, subresource)
+        for one in self.bound:
+            if next(_objections(one.policy, one.binding, request, self.objects), None):
+                yield Objector(one.policy, one.binding, is_asked=one.is_constrained_to(request))
+
+
+def _request(
+    value: dict[str, Json],
+    namespace_labels: Mapping[str, str],
+    username: str,
+    operation: str,
+    subresource: str,
+) -> _Request:
+    namespace = str(lookup(value, ("metadata", "namespace")) or "")
+    added = {"kubernetes.io/metadata.name": namespace} if namespace else {}
+    return _Request(_with_defaults(value), operation, username, {**namespace_labels, **added}, subresource)
 
 
 def verdicts(
@@ -295,7 +330,7 @@ def _rule_matches(rule: Place, constraints: Place, request: _Request) -> bool:
         _lists(rule, "operations", request.operation)
         and _lists(rule, "apiGroups", request.group)
         and (not exact or _lists(rule, "apiVersions", request.version))
-        and any(_resource_matches(str(name), request.resource) for name in (rule / "resources").items)
+        and any(_resource_matches(str(name), request) for name in (rule / "resources").items)
         and (not names or lookup(request.value, ("metadata", "name")) in names)
         and scope in ("*", "Namespaced" if request.namespace else "Cluster")
     )
@@ -306,10 +341,10 @@ def _lists(rule: Place, field: str, wanted: str) -> bool:
     return "*" in items or wanted in items
 
 
-def _resource_matches(pattern: str, resource: str) -> bool:
-    """Whether a rule is about the resource itself; ``pods/log`` is about another one."""
+def _resource_matches(pattern: str, request: _Request) -> bool:
+    """Whether a rule is about the resource, or the subresource of it: ``pods/log`` is about no pod."""
     name, _, subresource = pattern.partition("/")
-    return name in ("*", resource) and subresource in ("", "*")
+    return name in ("*", request.resource) and subresource in (request.subresource, "*")
 
 
 def _enforced(

@@ -1,7 +1,8 @@
 """What the API server refuses though every field has the right type: fields that contradict each other.
 
 Facts from Kubernetes 1.34: ``pkg/apis/core/validation``, ``pkg/apis/apps/validation``,
-``pkg/apis/batch/validation``, ``pkg/apis/networking/validation`` and ``pkg/apis/policy/validation``.
+``pkg/apis/batch/validation``, ``pkg/apis/networking/validation``, ``pkg/apis/policy/validation`` and
+``pkg/apis/admissionregistration/validation``.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Contradiction(NamedTuple):
 def contradictions(item: KubeObject) -> Iterator[Contradiction]:
     """Yield what is wrong with an object whose fields have the right types."""
     pod = item.pod
+    yield from _required(item)
     if pod is not None:
         yield from _selector(item, pod)
         yield from _restart_policy(item, pod)
@@ -50,6 +52,69 @@ def contradictions(item: KubeObject) -> Iterator[Contradiction]:
         yield from _blocks(item)
     elif item.kind == "PodDisruptionBudget":
         yield from _budget(item)
+
+
+# Fields that the schemas leave optional, and that nothing can be without: of each place, one of several.
+_REQUIRED: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
+    "Service": (("spec", ("ports",)),),
+    "Ingress": (
+        ("spec", ("rules", "defaultBackend")),
+        ("spec.rules[].http.paths[]", ("path",)),
+        ("spec.rules[].http.paths[].backend", ("service", "resource")),
+        ("spec.rules[].http.paths[].backend.service", ("port",)),
+        ("spec.rules[].http.paths[].backend.service.port", ("name", "number")),
+    ),
+    "ValidatingAdmissionPolicy": (
+        ("spec", ("matchConstraints",)),
+        ("spec", ("validations", "auditAnnotations")),
+        ("spec.matchConstraints", ("resourceRules",)),
+        *(
+            ("spec.matchConstraints.resourceRules[]", (field,))
+            for field in ("operations", "apiGroups", "apiVersions", "resources")
+        ),
+    ),
+    "ValidatingAdmissionPolicyBinding": (
+        ("spec", ("policyName",)),
+        ("spec", ("validationActions",)),
+        ("spec.paramRef", ("name", "selector")),
+        ("spec.paramRef", ("parameterNotFoundAction",)),
+    ),
+}
+_REQUIRED_OF_PODS = (
+    ("containers[]", ("image",)),
+    ("initContainers[]", ("image",)),
+    ("volumes[].secret", ("secretName",)),
+    ("volumes[].configMap", ("name",)),
+)
+
+
+def _required(item: KubeObject) -> Iterator[Contradiction]:
+    roots = [(item.place, _REQUIRED.get(item.kind, ()))]
+    if item.pod is not None:
+        roots.append((item.pod.spec, _REQUIRED_OF_PODS))
+    if item.kind == "Service" and _needs_no_port(item.place / "spec"):
+        roots = []
+    for root, rows in roots:
+        for path, fields in rows:
+            for place in _all(root, path):
+                if not any((place / field).value not in (None, "", [], {}) for field in fields):
+                    yield Contradiction(place / fields[0], f"it has no {' and no '.join(fields)}")
+
+
+def _needs_no_port(spec: Place) -> bool:
+    return (spec / "type").value == "ExternalName" or (spec / "clusterIP").value == "None"
+
+
+def _all(root: Place, path: str) -> Iterator[Place]:
+    """Yield the places that a path leads to, with each element of a list for ``[]``; those that exist."""
+    places = [root]
+    for step in path.split("."):
+        key, _, _ = step.partition("[")
+        places = [place / key for place in places]
+        if step.endswith("[]"):
+            places = [element for place in places for element in place.each()]
+    # What a policy says stands under spec, which is missing itself where nothing is said.
+    yield from (place for place in places if place.exists or path == "spec")
 
 
 def _selector(item: KubeObject, pod: PodView) -> Iterator[Contradiction]:

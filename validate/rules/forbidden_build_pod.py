@@ -35,6 +35,7 @@ class ForbiddenBuildPod(OverlayRule):
     """
 
     id = "forbidden-build-pod"
+    requires = ("unreachable-docker-host",)
 
     def check(self, overlay: Overlay) -> Iterator[Breach]:
         """Ask everything that admits pods to the namespace, for the build pod and for docker-api."""

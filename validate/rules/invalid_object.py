@@ -27,7 +27,8 @@ class InvalidObject(OverlayRule):
 
     Fields of the right type can contradict each other, and the API server refuses that too: a selector
     that does not select its own pods, a mount of a volume that the pod does not have, a request above
-    its limit, two volumes at one path.
+    its limit, two volumes at one path. And some fields are optional in the schemas and not in fact: an
+    admission policy without operations, a backend without a port.
     """
 
     id = "invalid-object"

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from validate.cluster.admission import Admission, created_pod
+from validate.cluster.intrusions import Household, gaps
+from validate.cluster.podsecurity import Level, namespace_level
+from validate.cluster.tokens import account_of
 from validate.rules.rule import Breach, NotApplicable, OverlayRule
 
 if TYPE_CHECKING:
@@ -18,7 +21,7 @@ _APPLIES = "system:serviceaccount:argocd:argocd-application-controller"
 
 
 class RefusedByPolicy(OverlayRule):
-    """Our own admission policies refuse an object, or a pod that it makes.
+    """Our own admission policies refuse an object, or a pod that it makes, or let in what leads to the node.
 
     `policies/admission` holds on the cluster what this repository promises. What is written against it
     fails there: an object stops the sync, and the pods of a Deployment are refused one by one, with
@@ -26,6 +29,12 @@ class RefusedByPolicy(OverlayRule):
 
     Each policy is evaluated here as the API server does it. Change the object, or the policy if what
     it says is no longer meant. Images are allowed by an entry in the ConfigMap `declared-registries`.
+
+    The namespace admits privileged pods, for docker-api, and BinderHub may create pods in it. So the
+    policies are also asked about what must not get in: privileged containers of every sort, the network
+    and the directories of the node, the socket of another installation, docker-api's ServiceAccount in
+    other hands, images of registries that nobody declared. Where a policy is there for that and lets it in,
+    it is not bound, not asked, or does not fail closed.
     """
 
     id = "refused-by-policy"
@@ -56,6 +65,42 @@ class RefusedByPolicy(OverlayRule):
                             f"{verdict.place.origin.file}",
                             related=(verdict.place,),
                         )
+        yield from _intrusions(overlay)
+
+
+def _intrusions(overlay: Overlay) -> Iterator[Breach]:
+    """Yield what gets into the build namespace beside those who belong there, each cause once."""
+    build = overlay.build_pod.object if overlay.build_pod else None
+    if build is None or overlay.binder is None or overlay.docker_api is None:
+        return
+    namespace, labels = build.namespace, _namespace_labels(overlay, build.namespace)
+    if namespace_level(labels) is not Level.PRIVILEGED:
+        return
+    daemon = overlay.docker_api
+    paths = (volume.at("hostPath", "path").text for volume in (daemon.pod.spec / "volumes").each())
+    household = Household(
+        namespace,
+        tuple(labels.items()),
+        f"system:serviceaccount:{overlay.binder.object.namespace}:{account_of(overlay.binder.pod)}",
+        account_of(daemon.pod),
+        daemon.container.image,
+        tuple((key, value) for key, value in build.labels.items() if key != "name"),
+        overlay.build_pod.socket_path or "" if overlay.build_pod else "",
+        tuple(filter(None, paths)),
+    )
+    found = list(gaps(overlay.objects, household))
+    owner = overlay.find("Namespace", namespace)
+    fallback = owner.place.at("metadata", "labels") if owner else build.place
+    for why in dict.fromkeys(gap.why for gap in found):
+        whats = [gap.what for gap in found if gap.why == why]
+        at = next(gap.at for gap in found if gap.why == why) or fallback
+        more = f" (and {len(whats) - 1} more)" if whats[1:] else ""
+        yield Breach(
+            at=at,
+            problem=f"{whats[0]}{more} gets into the namespace {namespace}: {why}",
+            fix=f"refuse it in {at.origin.file}" if at is not fallback else "refuse it in policies/admission",
+            evidence="\n".join(whats) if more else "",
+        )
 
 
 def _namespace_labels(overlay: Overlay, name: str) -> dict[str, str]:
