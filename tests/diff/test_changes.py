@@ -11,6 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from validate.diff.changes import Kind
+from validate.kustomize.render import find_kustomize
 from validate.report.diff import FORMATS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -171,6 +172,21 @@ def test_an_image_of_two_overlays_on_one_cluster_is_compared_with_the_others(clo
         "images: [{name: docker.io/library/docker, newTag: '1'}]\nconfigMapGenerator:\n",
     )
     _, output, errors = clone.diff()
+    assert errors == ""
+    assert "[divergent-image]" in output
+
+
+def test_the_kustomize_of_the_repository_renders_its_revisions(clone, monkeypatch):
+    tools = clone.root / ".tools"
+    tools.mkdir()
+    (tools / "kustomize").symlink_to(find_kustomize(ROOT).path)
+    monkeypatch.delenv("KUSTOMIZE", raising=False)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    clone.git("checkout", "--quiet", "-b", "other")
+    line = "images: [{name: docker.io/library/docker, newTag: '1'}]\nconfigMapGenerator:\n"
+    clone.edit(f"{EKS}/kustomization.yaml", "configMapGenerator:\n", line)
+    clone.commit()
+    _, output, errors = clone.diff("main", "other")
     assert errors == ""
     assert "[divergent-image]" in output
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # Where validate looks whether somebody names it or not.
 _ALWAYS = ("overlays", "argocd", "base", "components", "policies")
 _FACTS = "cluster.yaml"
+_TOOLS = ".tools"
 _TERMINATED = 143
 
 
@@ -85,8 +86,15 @@ def both_sides(git: Git, base: Revision, head: Revision | None) -> Iterator[tupl
             after = Tree(git.root, "the working tree", open_checkout(git.root))
         else:
             after = _written(git, head, directory / "head")
+            _lend_tools(git.root, after.root)
         before = _written(git, base, directory / "base", is_base=True)
         yield before, after
+
+
+def _lend_tools(root: Path, directory: Path) -> None:
+    """Let what is installed for the repository be found from a revision of it as well."""
+    if (root / _TOOLS).is_dir() and not (directory / _TOOLS).exists():
+        (directory / _TOOLS).symlink_to(root / _TOOLS)
 
 
 def _written(git: Git, revision: Revision, directory: Path, *, is_base: bool = False) -> Tree:

@@ -183,7 +183,7 @@ class _Comparing:
         """Render both sides of each and compare them, in as many processes as that is worth."""
         if not subjects:
             return []
-        kustomize = find_kustomize(self.after.root)
+        kustomize = find_kustomize(self.request.root)
         processes = min(self.request.processes or cores(), len(subjects) // _FEWEST_EACH)
         with TemporaryDirectory(prefix="validate-") as scratch:
             work = partial(self.work, kustomize._replace(scratch=scratch))

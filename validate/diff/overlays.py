@@ -25,7 +25,7 @@ def overlay_change(
     if before is None or after is None:
         return _whole(before, after, causes)
     together = pairs(before.objects, after.objects)
-    renamed = _renamed(together)
+    renamed = generated_renames(together)
     told = [one for pair in together if (one := object_change(pair, causes, renamed)) is not None]
     told += _build_pod(before, after, causes, renamed)
     by_title = {one.title: one for one in told}
@@ -43,7 +43,7 @@ def _whole(before: Overlay | None, after: Overlay | None, causes: Causes) -> Ove
     return OverlayChange(overlay.name, how, objects=tuple(told))
 
 
-def _renamed(together: Sequence[Pair]) -> dict[str, str]:
+def generated_renames(together: Sequence[Pair]) -> dict[str, str]:
     """Return the generated names of the objects that stay, by those that they had."""
     old = dict(generated_names(pair.before for pair in together if pair.before and pair.after))
     return {
