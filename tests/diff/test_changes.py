@@ -271,3 +271,12 @@ class Balanced(HTMLParser):
     def handle_endtag(self, tag):
         if not self.open or self.open.pop() != tag:
             self.wrong.append(tag)
+
+
+def test_the_readme_shows_what_is_said(clone):
+    narrow_docker_api(clone)
+    _, output, _ = clone.diff()
+    (shown,) = re.findall(
+        r"## What a change does.*?```text\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
+    )
+    assert shown in output
