@@ -8,6 +8,7 @@ the nearest field above it that they agree about answers.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from validate.kustomize.undone import Undone
 
 
+# No line of a document can be that: whatever stands in one is indented, or has a key in front.
+_SEPARATOR = "\n---\n"
+
+
 class Traced(Struct, frozen=True):
     """What an overlay renders, what its kustomizations asked for (or wrote over), and what it reads.
 
@@ -37,6 +42,13 @@ class Traced(Struct, frozen=True):
     reads: frozenset[str]
     undone: tuple[Undone, ...] = ()
     complete: bool = False
+
+
+# Overlays share most of their objects, and so do the two sides of a change. Values are never changed.
+@lru_cache(maxsize=4096)
+def _load(text: str) -> Json:
+    """Return a document as Kustomize printed it; the same text is the same value."""
+    return next(load_rendered(text), None)
 
 
 def trace_build(root: pathlib.Path, build: Build) -> Traced:
@@ -59,7 +71,7 @@ def trace_build(root: pathlib.Path, build: Build) -> Traced:
 def trace(tree: Tree, name: str, rendered: str) -> Traced:
     """Return the objects of ``rendered`` with the writers that ``tree`` knows."""
     fallback = Origin(f"{name}/kustomization.yaml", 1, 1, Writer.SOURCE, 1)
-    values = [value for value in load_rendered(rendered) if isinstance(value, dict)]
+    values = [value for text in rendered.split(_SEPARATOR) if isinstance(value := _load(text), dict)]
     pairs = _pair(values, tree.items)
     renamed: dict[str, list[tuple[str, Item]]] = {}
     for value, item in pairs:
