@@ -39,7 +39,7 @@ def test_the_policies_of_this_repository_refuse_every_attempt():
     assert [gap.what for gap in gaps(policies(), HOUSEHOLD)] == []
 
 
-@pytest.mark.parametrize("attempt", _attempts(HOUSEHOLD), ids=lambda attempt: attempt.what)
+@pytest.mark.parametrize("attempt", list(_attempts(HOUSEHOLD)), ids=lambda attempt: attempt.what)
 def test_each_attempt_is_refused_for_what_is_changed_in_it_alone(attempt):
     admission = Admission.of(policies())
     assert not admission.verdicts(attempt.control, namespace_labels={}, **attempt.sent)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from validate.cluster.admission import Admission
 from validate.cluster.objects import KubeObject
 from validate.errors import CannotCheckError
+from validate.place import Origin, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +28,8 @@ _CONTROLLER = "system:serviceaccount:kube-system:replicaset-controller"
 _ELSEWHERE = "registry.intruder.example/image:1"
 _LISTS = {"containers": "", "initContainers": "init ", "ephemeralContainers": "ephemeral "}
 _DENY, _CLOSED = "Deny", "Fail"
+# Policies are asked without the overlay that they come from.
+_NOWHERE = (Origin("", 1, 1, Writer.RESOURCE),)
 
 
 class Household(NamedTuple):
@@ -114,7 +117,7 @@ def gaps(objects: Sequence[KubeObject], household: Household) -> Iterator[Gap]:
 
 @lru_cache(maxsize=32)
 def _found(policies: str, household: Household) -> tuple[_Found, ...]:
-    objects = [KubeObject(value, lambda _: ()) for value in json.loads(policies)]
+    objects = [KubeObject(value, lambda _: _NOWHERE) for value in json.loads(policies)]
     numbers = {id(item): number for number, item in enumerate(objects)}
     try:
         found = tuple(_gaps(Admission.of(objects), household))
