@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 # The addresses of hosts on the internet: without those that IANA keeps for other purposes, and without
 # 168.63.129.16, which is Azure's own (learn.microsoft.com: What is IP address 168.63.129.16).
-_INTERNET = (
+INTERNET = (
     Addresses.of("0.0.0.0/0", "2000::/3")
     - PRIVATE
     - Addresses.of(
@@ -45,6 +45,8 @@ _INTERNET = (
 )
 _LINK_LOCAL = Addresses.of("169.254.0.0/16")
 _HTTPS, _API_SERVER = Port(443), Port(6443)
+# GitRepoProvider.allowed_protocols has these by default, and https.
+_GIT_PORTS = {"http": Port(80), "ssh": Port(22), "git": Port(9418)}
 _DNS_PORTS = (ContainerPort("dns", 53, "UDP"), ContainerPort("dns-tcp", 53, "TCP"))
 # https://cloud.google.com/kubernetes-engine/docs/how-to/network-policy: the address that the pod asks for,
 # and the one that it is led to where Calico looks.
@@ -107,7 +109,7 @@ def needed_flows(system: System) -> Iterator[Flow]:
     yield from _dns("BinderHub", binder, system)
     yield from _api_server(system)
     if not _has_proxy(container):
-        yield _internet("BinderHub", binder, "git hosts", "it resolves no branch to a commit")
+        yield from _git_hosts("BinderHub", binder, "it resolves no branch to a commit", system)
     yield from _registry("BinderHub", binder, "it finds no image and builds every one again", system)
     yield from _google_metadata(binder, system)
     yield from _hub(binder, system)
@@ -116,13 +118,18 @@ def needed_flows(system: System) -> Iterator[Flow]:
         build = system.network.pod(system.build_pod)
         yield from _dns("build pods", build, system)
         if not any(_has_proxy(one) for one in system.build_pod.containers):
-            yield _internet("build pods", build, "git hosts", "nothing is cloned")
+            yield from _git_hosts("build pods", build, "nothing is cloned", system)
     if system.docker_api is not None:
         pod, container = system.docker_api
         daemon = system.network.pod(pod)
         yield from _dns("docker-api", daemon, system)
         if not _has_proxy(container):
-            yield _internet("docker-api", daemon, "the internet", "builds download nothing")
+            yield Flow(
+                "docker-api",
+                "the internet",
+                "builds download nothing",
+                (Route(daemon, Endpoint(INTERNET), _HTTPS),),
+            )
         yield from _registry("docker-api", daemon, "no image is pushed", system)
 
 
@@ -191,8 +198,15 @@ def _single_addresses(objects: Sequence[KubeObject]) -> Iterator[str]:
             yield block
 
 
-def _internet(who: str, source: Endpoint, target: str, otherwise: str) -> Flow:
-    return Flow(who, target, otherwise, (Route(source, Endpoint(_INTERNET), _HTTPS),))
+def _git_hosts(who: str, source: Endpoint, otherwise: str, system: System) -> Iterator[Flow]:
+    """Yield a flow for each protocol in which BinderHub takes the address of a repository."""
+    hosts = Endpoint(INTERNET)
+    yield Flow(who, "git hosts", otherwise, (Route(source, hosts, _HTTPS),))
+    accepted = system.config.effective("GitRepoProvider", "allowed_protocols")
+    for protocol, port in _GIT_PORTS.items():
+        if protocol in (accepted if isinstance(accepted, list) else ()):
+            without = f"a repository that is named by {protocol}:// is never built"
+            yield Flow(who, f"git hosts by {protocol}", without, (Route(source, hosts, port),))
 
 
 def _registry(who: str, source: Endpoint, otherwise: str, system: System) -> Iterator[Flow]:
@@ -205,7 +219,7 @@ def _registry(who: str, source: Endpoint, otherwise: str, system: System) -> Ite
     title = f"the registry {host}"
     service = _service_name(name, system)
     if service is None:
-        where = Endpoint(_address(name) or PRIVATE | _INTERNET)
+        where = Endpoint(_address(name) or PRIVATE | INTERNET)
         yield Flow(who, title, otherwise, (Route(source, where, Port(number)),))
     elif pods := tuple(_behind(service, number, system)):
         yield Flow(who, title, otherwise, tuple(Route(source, pod, where) for pod, where in pods))
@@ -272,7 +286,7 @@ def _controllers(system: System) -> Iterator[Endpoint]:
     facts about the cluster name those that there are.
     """
     network, own = system.network, system.binder[0].owner.namespace
-    yield Endpoint(PRIVATE | _INTERNET)
+    yield Endpoint(PRIVATE | INTERNET)
     hub, _ = _hub_service(system)
     others = {own, hub.namespace if hub else own}
     spaces = [labels for name, labels in network.namespaces.items() if name not in others]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from validate.binderhub.flows import System, needed_flows
+from validate.binderhub.flows import INTERNET, System, needed_flows
+from validate.cluster.addresses import Addresses
+from validate.cluster.network import Direction
+from validate.cluster.ports import admits
 from validate.rules.rule import Breach, NotApplicable, OverlayRule
 from validate.rules.subjects import the_binder, the_config, the_network
 
@@ -12,11 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from validate.binderhub.flows import Flow
-    from validate.cluster.network import Decision, Direction, Miss, Network, Side
+    from validate.cluster.network import Decision, Miss, Network, Side
     from validate.overlay import Overlay
     from validate.place import Place
 
 
+_BY_IPV4 = INTERNET & Addresses.of("0.0.0.0/0")
+_A_LOT, _NEARLY_ALL = 1 / 16, 0.9
 # A rule of which more than one thing would have to change is not meant for the flow.
 _FAR = 2
 
@@ -25,11 +30,12 @@ class BlockedFlow(OverlayRule):
     """Network policies deny a connection that the system needs.
 
     A pod that a network policy selects has only what policies allow, and everything else ends in a
-    timeout that no log explains. BinderHub needs DNS, the API server, git hosts and its registry;
-    build pods need DNS and git hosts; docker-api needs DNS, the internet and the registry, because
-    downloads and pushes leave from there. What reaches BinderHub (the hub, an ingress controller)
-    has to be let in. A registry on a private address is the usual victim: policies that close private
-    addresses close it as well (2i2c-org/binderhub-service turns its policies off in its own tests).
+    timeout that no log explains. BinderHub needs DNS, the API server, its registry and git hosts, by each
+    protocol of `GitRepoProvider.allowed_protocols`; build pods need DNS and git hosts; docker-api needs
+    DNS, the internet and the registry, because downloads and pushes leave from there. What reaches
+    BinderHub (the hub, an ingress controller) has to be let in, and somebody has to be. A registry on a
+    private address is the usual victim: policies that close private addresses close it as well
+    (2i2c-org/binderhub-service turns its policies off in its own tests).
 
     Let each flow through by name, in a policy of its own as in `policies/network`. Name pods by
     their labels and not by address. Where an ingress controller has a namespace of its own, declare
@@ -65,6 +71,59 @@ class BlockedFlow(OverlayRule):
         ]
         for key in dict.fromkeys(_key(one.at) for one in blocked):
             yield _breach([one for one in blocked if _key(one.at) == key])
+        yield from _partly_open([flow for flow, _ in open_flows], network)
+        yield from _nobody_let_in(overlay, network)
+
+
+def _partly_open(flows: Iterable[Flow], network: Network) -> Iterator[Breach]:
+    """Yield the blocks that are meant as the internet and leave much of it out, or all of IPv4.
+
+    A few blocks are an allowlist of somebody who knows the addresses; a large part is a wrong exception.
+    """
+    seen = set()
+    for flow in flows:
+        for route in flow.routes:
+            if route.destination.addresses != INTERNET:
+                continue
+            reached = network.reachable(route.source, _BY_IPV4, route.port)
+            part = reached.size / _BY_IPV4.size
+            if reached and not _A_LOT < part < _NEARLY_ALL:
+                continue
+            for opening in network.decide(*route).egress.openings[:1]:
+                block = opening.peer / "ipBlock"
+                at = block / "except" if (block / "except").exists and reached else block / "cidr"
+                if at.exists and _key(at) not in seen:
+                    seen.add(_key(at))
+                    how = f"{part:.0%} of the IPv4 addresses" if reached else "no IPv4 address"
+                    yield Breach(
+                        at=at,
+                        problem=f"{flow.source} reaches {flow.target} at {how}, so {flow.otherwise} "
+                        "at the others",
+                        fix=f"except private and metadata addresses alone in {at.origin.file}"
+                        if reached
+                        else f"allow 0.0.0.0/0 as well, but for private addresses, in {at.origin.file}",
+                    )
+
+
+def _nobody_let_in(overlay: Overlay, network: Network) -> Iterator[Breach]:
+    """Yield the policy that keeps everybody from BinderHub, where no other one lets anybody in."""
+    binder = the_binder(overlay).pod
+    policies = network.isolating(network.pod(binder), Direction.INGRESS)
+    number = the_config(overlay).effective("BinderHub", "port")
+    ports = {number} if isinstance(number, int) else set()
+    rules = [rule for policy in policies for rule in policy.place.at("spec", "ingress").each()]
+    if policies and not any(
+        not (rule / "ports").items
+        or any(admits(port, ports, binder.all_containers) for port in (rule / "ports").each())
+        for rule in rules
+    ):
+        at = policies[0].place.at("spec", "podSelector")
+        yield Breach(
+            at=at,
+            problem="no network policy lets anybody in to BinderHub, so nobody can ask for a build",
+            fix=f"add a policy that admits its clients to those in {at.origin.file}",
+            related=tuple(policy.place.at("spec", "podSelector") for policy in policies[1:]),
+        )
 
 
 class _Blocked(NamedTuple):

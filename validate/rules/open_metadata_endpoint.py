@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from validate.cluster.network import Network
-    from validate.cluster.objects import PodView
+    from validate.cluster.objects import KubeObject, PodView
     from validate.overlay import Overlay
     from validate.place import Place
 
@@ -41,6 +41,11 @@ _METADATA = (
 )
 
 
+# Where clusters have their pods, nodes and API server, and owners of networks the rest.
+_PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16")
+_BINDER = "BinderHub"
+
+
 class _Open(NamedTuple):
     """What lets a pod reach one of them; the pod's labels where no policy isolates it."""
 
@@ -51,7 +56,7 @@ class _Open(NamedTuple):
 
 
 class OpenMetadataEndpoint(OverlayRule):
-    """Builds can reach the metadata endpoint of their node.
+    """Builds can reach the metadata endpoint of their node, or private addresses that one block forgot.
 
     A build runs whatever its repository says. At 169.254.169.254 and a few more addresses a cloud
     hands out the identity of the node to whoever asks from it, and with that anybody who may build
@@ -59,7 +64,14 @@ class OpenMetadataEndpoint(OverlayRule):
     build pod. The chart that this repository replaces closes private addresses and leaves these
     open (2i2c-org/binderhub-service pull request 157): link-local addresses are not private ones.
 
-    Select both pods with a network policy for egress, and except 169.254.0.0/16, 168.63.129.16/32,
+    BinderHub runs no such code, and it connects where a request says: to resolve a branch it asks the host
+    in the URL, by http as well. Where it reads its registry with a token of the metadata server, a policy
+    of its own lets it reach that one address.
+
+    A block that excepts some private addresses, and forgot 10.0.0.0/8 or another part, leads to nodes,
+    to the API server and to databases of others. One that excepts none of them is meant so.
+
+    Select the pods with a network policy for egress, and except 169.254.0.0/16, 168.63.129.16/32,
     fe80::/10, fd00:ec2::254/128 and fd20:ce::254/128 from every block that it allows. Port 53 may
     stay open: some clouds answer DNS there. A pod on the network of its node is beyond all policies.
     """
@@ -76,6 +88,8 @@ class OpenMetadataEndpoint(OverlayRule):
         found = [one for who, pod in builders.items() for one in _open(who, pod, network)]
         for key in dict.fromkeys(_key(one) for one in found):
             yield _breach([one for one in found if _key(one) == key])
+        selecting = (network.isolating(network.pod(pod), Direction.EGRESS) for pod in builders.values())
+        yield from _half_closed({id(one): one for policies in selecting for one in policies}.values())
 
 
 def _builders(overlay: Overlay) -> Iterator[tuple[str, PodView]]:
@@ -84,6 +98,8 @@ def _builders(overlay: Overlay) -> Iterator[tuple[str, PodView]]:
     build = overlay.build_pod.object if overlay.build_pod else None
     if build is not None and build.pod is not None:
         yield "the build pod", build.pod
+        if overlay.binder is not None:
+            yield _BINDER, overlay.binder.pod
 
 
 def _open(who: str, pod: PodView, network: Network) -> Iterator[_Open]:
@@ -96,7 +112,36 @@ def _open(who: str, pod: PodView, network: Network) -> Iterator[_Open]:
         if not is_isolated:
             yield _Open(who, metadata, at, is_isolated)
         for opening in decision.egress.openings:
-            yield _Open(who, metadata, _narrowest(opening.peer), is_isolated)
+            if not (who == _BINDER and _is_one_address(opening.peer)):
+                yield _Open(who, metadata, _narrowest(opening.peer), is_isolated)
+
+
+def _is_one_address(peer: Place) -> bool:
+    return peer.at("ipBlock", "cidr").text.endswith(("/32", "/128"))
+
+
+def _half_closed(policies: Iterable[KubeObject]) -> Iterator[Breach]:
+    """Yield the blocks that except some of the private addresses, and not all."""
+    for policy in policies:
+        peers = (peer for rule in policy.place.at("spec", "egress").each() for peer in (rule / "to").each())
+        for block in (peer / "ipBlock" for peer in peers if (peer / "ipBlock").exists):
+            excepted = block / "except"
+            whole = Addresses.of((block / "cidr").text)
+            closed = Addresses.of(*map(str, excepted.items))
+            private = [Addresses.of(one) for one in _PRIVATE]
+            left = [
+                name
+                for name, part in zip(_PRIVATE, private, strict=True)
+                if part & whole == part and not part & closed
+            ]
+            if left and any(part & closed == part for part in private):
+                names = _listed(left)
+                yield Breach(
+                    at=excepted,
+                    problem=f"{policy.title} closes private addresses and forgot {names}: whoever builds "
+                    "reaches what is there, nodes and the API server among it",
+                    fix=f"except {names} there as well, in {excepted.origin.file}",
+                )
 
 
 def _narrowest(peer: Place) -> Place:
@@ -133,11 +178,18 @@ def _breach(together: list[_Open]) -> Breach:
         fix = f"add a network policy with policyTypes: [Egress] for these labels, which stand in {file}"
     return Breach(
         at=first.at,
-        problem=f"{problem}: whoever builds can act as the node",
+        problem=f"{problem}: {_loss(together)}",
         fix=fix,
         evidence="\n".join(evidence),
         related=tuple(others.values()),
     )
+
+
+def _loss(together: list[_Open]) -> str:
+    """Return what happens because of it."""
+    if all(one.who == _BINDER for one in together):
+        return "whoever asks for a build chooses where BinderHub connects, and it can ask as the node"
+    return "whoever builds can act as the node"
 
 
 def _key(one: _Open) -> tuple[object, ...]:
