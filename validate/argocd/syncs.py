@@ -34,6 +34,20 @@ _BEFORE_PODS = frozenset(
 )
 
 
+# By these an object stays, or stays until somebody says otherwise.
+KEEPING = frozenset({"Prune=false", "Prune=confirm"})
+# What goes with an object of that kind, where it goes.
+LOST_WITH = {
+    "Namespace": "everything in it",
+    "CustomResourceDefinition": "every object of that kind",
+    "PersistentVolume": "the data on it",
+    "PersistentVolumeClaim": "the data on it",
+    "Secret": "the credentials that pods are using",
+    "ExternalSecret": "the Secret that it makes",
+    "SealedSecret": "the Secret that it makes",
+}
+
+
 def wave(item: KubeObject) -> int:
     """Return the sync wave of an object; what is no number counts as 0, as it does for Argo CD."""
     try:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from validate.argocd.syncs import object_options, options_place, prunes
+from validate.argocd.syncs import KEEPING, LOST_WITH, object_options, options_place, prunes
 from validate.binderhub.capacity import capacity
 from validate.cluster.immutable import refused_changes
 from validate.cluster.network import Network, other_policies
-from validate.cluster.objects import ContainerView, PodView
 from validate.cluster.openings import Member, openings
 from validate.cluster.podsecurity import Level, namespace_level, violations
 from validate.cluster.rbac import Grants, gained, subjects
@@ -28,24 +27,17 @@ if TYPE_CHECKING:
     from validate.argocd.applications import SyncedPath
     from validate.binderhub.capacity import Capacity
     from validate.cluster.network import Endpoint
-    from validate.cluster.objects import KubeObject
+    from validate.cluster.objects import KubeObject, PodView
     from validate.diff.causes import Causes
     from validate.diff.changes import Cause, FieldChange, ObjectChange
     from validate.diff.pairing import Pair
     from validate.overlay import Overlay
     from validate.place import Json, Place
 
-_KEPT_OPTIONS = ("Prune=false", "Delete=false")
 _REPLACING = frozenset({"Replace=true", "Force=true"})
-_PRECIOUS = {
-    "Namespace": "and everything in it with it",
-    "PersistentVolumeClaim": "and what is stored there with it",
-    "PersistentVolume": "and what is stored there with it",
-    "CustomResourceDefinition": "and every object of that kind with it",
-    "Secret": "and what it holds with it",
-}
 _LEVELS = (Level.RESTRICTED, Level.BASELINE, Level.PRIVILEGED)
 _BUILDS = "builds"
+_KEEPS_FILES = "keeps until it restarts the files (subPath) that it took from"
 
 
 class Change(Struct, frozen=True, eq=False, dict=True):
@@ -140,8 +132,7 @@ def _gone(change: Change) -> Iterator[Effect]:
 def _removed(item: KubeObject, change: Change) -> Effect:
     cause = change.causes.of(item.place.at("metadata", "name"), None)
     causes = (cause,) if cause else ()
-    options = object_options(item)
-    kept = next((option for option in _KEPT_OPTIONS[:1] if option in options), None)
+    kept = next(iter(sorted(object_options(item) & KEEPING)), None)
     if kept:
         at = change.causes.of(options_place(item), None)
         sentence = f"stays on the cluster, since it is annotated with {kept}"
@@ -151,8 +142,8 @@ def _removed(item: KubeObject, change: Change) -> Effect:
             Kind.KEPT, title(item), "stays on the cluster, since Argo CD does not prune here", causes
         )
     by = "by Argo CD" if change.synced else "where somebody prunes (kubectl apply leaves it)"
-    loss = _PRECIOUS.get(item.kind, "")
-    sentence = f"is deleted {by}{f', {loss}' if loss else ''}"
+    loss = LOST_WITH.get(item.kind, "")
+    sentence = f"is deleted {by}{f', and with it {loss}' if loss else ''}"
     return Effect(Kind.PRUNED, title(item), sentence, causes, grave=bool(loss))
 
 
@@ -168,7 +159,7 @@ def _moved(change: Change) -> Iterator[Effect]:
         )
         former = f"the one in {old.namespace or 'no namespace'}" if keys == ["namespace"] else title(old)
         sentence = f"is made anew, and {former} is deleted: nothing of it is carried over"
-        yield Effect(Kind.RECREATED, title(new), sentence, causes, grave=new.kind in _PRECIOUS)
+        yield Effect(Kind.RECREATED, title(new), sentence, causes, grave=new.kind in LOST_WITH)
 
 
 def _meta(item: KubeObject, key: str) -> Json:
@@ -397,17 +388,19 @@ def _stale(change: Change) -> Iterator[Effect]:
 
 
 def _reads(path: Sequence[object], reader: KubeObject) -> str:
+    """Return what becomes of what a pod took, by where in it the ConfigMap or Secret is named."""
     pod = reader.pod
     if "env" in path or "envFrom" in path:
         return "keeps until it restarts the variables that it took from"
+    if "volumeMounts" in path:
+        return _KEEPS_FILES
     if pod is not None and "volumes" in path:
         volume = pod.spec.at("volumes", int(str(path[list(path).index("volumes") + 1])), "name").value
-        mounts = [mount for one in pod.all_containers for mount in ContainerView(one.place).mounts]
-        if any(
-            (m / "name").value == volume and ((m / "subPath").exists or (m / "subPathExpr").exists)
-            for m in mounts
-        ):
-            return "keeps until it restarts the files (subPath) that it took from"
+        mounts = (
+            mount for one in pod.all_containers for mount in one.mounts if (mount / "name").value == volume
+        )
+        if any((mount / "subPath").exists or (mount / "subPathExpr").exists for mount in mounts):
+            return _KEEPS_FILES
         return "sees within about a minute, without a restart, the new files of"
     return "keeps until it restarts what it took from"
 

@@ -93,22 +93,21 @@ class _Frame(NamedTuple):
 
 def render(picture: Picture) -> str:
     """Return the picture as an SVG file."""
-    body, height = _Drawing(picture).drawn()
-    title = _escaped(f"{picture.overlay}: who takes part, and who may send to whom")
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" class="graph" '
-        f'role="img" aria-label="{title}">\n  <title>{title}</title>\n  <style>\n{STYLE}  </style>\n'
-        f'  <rect class="paper" width="{WIDTH}" height="{height:.0f}"/>\n{body}</svg>\n'
-    )
+    return _svg(picture, 'xmlns="http://www.w3.org/2000/svg" ', f"  <style>\n{STYLE}  </style>\n", paper=True)
 
 
 def inline(picture: Picture) -> str:
     """Return the picture for a page that has :data:`STYLE` itself."""
+    return _svg(picture)
+
+
+def _svg(picture: Picture, namespace: str = "", style: str = "", *, paper: bool = False) -> str:
     body, height = _Drawing(picture).drawn()
     title = _escaped(f"{picture.overlay}: who takes part, and who may send to whom")
+    ground = f'  <rect class="paper" width="{WIDTH}" height="{height:.0f}"/>\n' if paper else ""
     return (
-        f'<svg viewBox="0 0 {WIDTH} {height:.0f}" class="graph" role="img" aria-label="{title}">\n'
-        f"{body}</svg>\n"
+        f'<svg {namespace}viewBox="0 0 {WIDTH} {height:.0f}" class="graph" role="img" aria-label="{title}">\n'
+        f"  <title>{title}</title>\n{style}{ground}{body}</svg>\n"
     )
 
 

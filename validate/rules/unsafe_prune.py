@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from validate.argocd.syncs import application_options, object_options, options_place, prunes
+from validate.argocd.syncs import (
+    KEEPING,
+    LOST_WITH,
+    application_options,
+    object_options,
+    options_place,
+    prunes,
+)
 from validate.cluster.generated import generated
 from validate.rules.rule import Breach, NotApplicable, RepositoryRule
 from validate.rules.subjects import the_applications
@@ -18,16 +25,6 @@ if TYPE_CHECKING:
     from validate.place import Spot
 
 _LAST = "PruneLast=true"
-_KEEP = frozenset({"Prune=false", "Prune=confirm"})
-_DATA = {
-    "Namespace": "everything in it",
-    "CustomResourceDefinition": "every object of that kind",
-    "PersistentVolume": "the data on it",
-    "PersistentVolumeClaim": "the data on it",
-    "Secret": "the credentials that pods are using",
-    "ExternalSecret": "the Secret that it makes",
-    "SealedSecret": "the Secret that it makes",
-}
 
 
 class _Prunable(NamedTuple):
@@ -60,7 +57,7 @@ class UnsafePrune(RepositoryRule[_Prunable]):
     def observe(self, overlay: Overlay) -> _Prunable:
         """Return what nothing keeps from being pruned, as far as its own options go."""
         hashed = [one.item for one in generated(overlay.objects)]
-        early = (item for item in hashed if not object_options(item) & {_LAST, *_KEEP})
+        early = (item for item in hashed if not object_options(item) & {_LAST, *KEEPING})
         return _Prunable(
             next((item.place.at("metadata", "name").pin() for item in early), None),
             () if overlay.facts.disposable else tuple(_lasting(overlay.objects, hashed)),
@@ -77,19 +74,19 @@ class UnsafePrune(RepositoryRule[_Prunable]):
             options = application_options(application.spec)
             found = facts[application.path]
             breach = _early(application, found.hashed) if found.hashed and _LAST not in options else None
-            if breach and not options & _KEEP and breach.at.origin not in seen:
+            if breach and not options & KEEPING and breach.at.origin not in seen:
                 seen.add(breach.at.origin)
                 yield "", breach
-            for spot, loss in () if options & _KEEP else found.lasting:
+            for spot, loss in () if options & KEEPING else found.lasting:
                 yield application.path, _unprotected(spot, loss, application)
 
 
 def _lasting(objects: tuple[KubeObject, ...], hashed: list[KubeObject]) -> Iterator[tuple[Spot, str]]:
     for item in objects:
-        loss = _DATA.get(item.kind)
+        loss = LOST_WITH.get(item.kind)
         # The Secret outlives an ExternalSecret that does not own it.
         orphaned = item.place.at("spec", "target", "creationPolicy").value in ("Orphan", "Merge", "None")
-        if loss and item not in hashed and not orphaned and not object_options(item) & _KEEP:
+        if loss and item not in hashed and not orphaned and not object_options(item) & KEEPING:
             yield options_place(item).pin(), loss
 
 

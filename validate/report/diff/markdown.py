@@ -26,6 +26,7 @@ MARK = "<!-- validate diff -->"
 # What the sentence about what was cut takes, at most.
 _LONGEST_CUT = 400
 _MOST_FILES = 50
+_MOST_ROWS = 50
 _MOST_LINES = 400
 _MOST_VALUE_LINES = 40
 
@@ -70,9 +71,13 @@ def _bold(text: str) -> str:
 
 
 def _table(table: Sequence[Sequence[str]]) -> list[str]:
+    """Return the table row by row; of very many, the room is for what differs."""
     if not table:
         return []
     heads, *others = ([plain(cell) for cell in row] for row in table)
+    rest = len(others) - _MOST_ROWS
+    if rest > 0:
+        others = [*others[:_MOST_ROWS], [f"and {rest} more", *("" for _ in heads[1:])]]
     return [
         f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}\n",
         *(f"| {' | '.join(row)} |\n" for row in others),
