@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _REPLACING = frozenset({"Replace=true", "Force=true"})
 _LEVELS = (Level.RESTRICTED, Level.BASELINE, Level.PRIVILEGED)
 _BUILDS = "builds"
+# What of a pod decides on which nodes it can run.
+_PLACING = ("nodeSelector", "affinity", "tolerations", "nodeName")
 _KEEPS_FILES = "keeps until it restarts the files (subPath) that it took from"
 
 
@@ -253,24 +255,22 @@ def _capacities(side: Overlay) -> Sequence[Capacity] | None:
 
 def _placement_causes(change: Change, *more: str) -> tuple[Cause, ...]:
     """Return the lines that decide where builds run, and have changed; ``more`` fields of pods count too."""
-    places: list[tuple[Place, Place]] = [
-        (change.before.facts.place / "nodePools", change.after.facts.place / "nodePools")
-    ]
     sides = [
         (_build_pod(side), side.docker_api and side.docker_api.pod) for side in (change.before, change.after)
     ]
+    causes = [*_of_pools(change)]
     for old, new in zip(*sides, strict=True):
         if old is not None and new is not None:
-            places += [
-                (old.spec / key, new.spec / key)
-                for key in ("nodeSelector", "affinity", "tolerations", "nodeName", *more)
-            ]
-    return tuple(
-        cause
-        for before, after in places
-        for deeper in [_deepest(before, after)]
-        if deeper and (cause := change.causes.of(*deeper)) is not None
-    )
+            causes += _placed_by(change, old, new, *more)
+    return tuple(dict.fromkeys(causes))
+
+
+def _of_pools(change: Change) -> Iterator[Cause]:
+    """Yield the line of ``cluster.yaml`` that describes another pool than before."""
+    deeper = _deepest(*(side.facts.place / "nodePools" for side in (change.before, change.after)))
+    cause = change.causes.of(*deeper) if deeper else None
+    if cause:
+        yield cause
 
 
 def _deepest(before: Place, after: Place) -> tuple[Place, Place] | None:
@@ -305,10 +305,18 @@ def _placement(change: Change) -> Iterator[Effect]:
             for pod, side in ((old.pod, change.before), (new.pod, change.after))
         )
         if was != now:
-            deeper = _deepest(old.pod.spec, new.pod.spec)
-            causes = change.causes.first([deeper]) if deeper else _placement_causes(change)
+            causes = tuple(_placed_by(change, old.pod, new.pod)) or tuple(_of_pools(change))
             sentence = f"can run in {_listed(now) or 'no declared pool'}; before, in {_listed(was) or 'none'}"
             yield Effect(Kind.PLACEMENT, title(new), sentence, causes, grave=not now)
+
+
+def _placed_by(change: Change, before: PodView, after: PodView, *more: str) -> Iterator[Cause]:
+    """Yield the lines of a pod that place it in another way than before."""
+    for key in (*_PLACING, *more):
+        deeper = _deepest(before.spec / key, after.spec / key)
+        cause = change.causes.of(*deeper) if deeper else None
+        if cause:
+            yield cause
 
 
 def _placed(pod: PodView) -> Placement:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from validate.diff.changes import Comparison
     from validate.finding import Finding, Report
     from validate.place import Origin
 
@@ -47,7 +48,7 @@ def heading(overlays: tuple[str, ...], report: Report) -> str:
     return ", ".join(overlays)
 
 
-def answers(report: Report) -> Iterator[Answer]:
+def answers(report: Report | Comparison) -> Iterator[Answer]:
     """Yield what somebody answers for: each reason once, and each object once for all its overlays."""
     objects: dict[tuple[str, str, str, str], dict[str, set[str]]] = {}
     lines: dict[tuple[str, str, str, str], Origin] = {}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec.structs import replace
 
 from validate.diff.changes import Effect, How, Kind
+from validate.report.grouping import answers
 from validate.report.summary import count
 
 if TYPE_CHECKING:
@@ -76,11 +77,6 @@ def heading(overlays: Sequence[str], comparison: Comparison) -> str:
     if not comparison.untouched and len(overlays) > 1 and sorted(overlays) == sorted(everything):
         return f"all {len(overlays)} overlays"
     return ", ".join(overlays)
-
-
-def place(finding: Finding) -> str:
-    """Return where a finding is, for those that belong to no overlay as well."""
-    return finding.overlay or "the repository"
 
 
 def summary(comparison: Comparison) -> str:
@@ -155,7 +151,7 @@ def rows(comparison: Comparison) -> list[list[str]]:
                 _objects(overlay.objects),
                 ", ".join(dict.fromkeys(effect.kind for effect in overlay.effects)) or "nothing",
                 str(sum(one.overlay == overlay.name for one in comparison.new)),
-                str(sum(one.overlay in (overlay.name, overlay.was) for one in comparison.fixed)),
+                str(sum(one.overlay == (overlay.was or overlay.name) for one in comparison.fixed)),
             ]
         )
     return table if len(table) > 1 else []
@@ -197,9 +193,8 @@ def listed(titles: Iterable[str]) -> str:
 
 
 def waived(comparison: Comparison) -> Iterator[str]:
-    """Yield a sentence for each finding that somebody answers for now."""
-    for finding, waiver in comparison.waived:
-        yield (
-            f"{finding.rule} of {finding.at.title} in {place(finding)}, until {waiver.expires} "
-            f"by {waiver.owner}: {waiver.reason}"
-        )
+    """Yield a sentence for each reason that somebody answers with now."""
+    for answer in answers(comparison):
+        objects = (f"{name} in {heading(overlays, comparison)}" for name, overlays in answer.objects.items())
+        what = listed(objects)
+        yield f"{answer.rule} of {what}, until {answer.expires} by {answer.owner}: {answer.reason}"
