@@ -9,7 +9,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tools.bench import Command, generate, generate_small, inlined, medians, memory, peak_memory
+from tools.bench import (
+    Command,
+    ask_for,
+    ask_in_base,
+    commit_all,
+    generate,
+    generate_small,
+    inlined,
+    medians,
+    memory,
+    peak_memory,
+    restore_all,
+    run_image,
+)
+from validate.diff.compare import Request, compare
 from validate.discover import open_checkout
 from validate.engine import check
 from validate.kustomize.render import find_kustomize
@@ -48,6 +62,25 @@ def test_no_rule_finds_anything_in_what_is_measured(
     write(tmp_path, len(list((ROOT / "overlays").glob("*/kustomization.yaml"))))
     report = check(open_checkout(tmp_path), open_checkout(tmp_path).overlays)
     assert (report.findings, report.waived, report.exit_status) == ((), (), 0)
+
+
+def test_what_is_compared_is_one_overlay_or_all(tmp_path: Path) -> None:
+    generate_small(tmp_path, 2)
+    commit_all(tmp_path)
+
+    def differing() -> list[str]:
+        found = [one.name for one in compare(Request(tmp_path, "HEAD")).differing]
+        restore_all(tmp_path)
+        return found
+
+    one = tmp_path / "overlays" / "small-000"
+    assert differing() == []
+    ask_for(one, memory=999)
+    assert differing() == ["overlays/small-000"]
+    run_image(one, "1")
+    assert differing() == ["overlays/small-000"]
+    ask_in_base(tmp_path, memory=999)
+    assert differing() == ["overlays/small-000", "overlays/small-001"]
 
 
 def test_an_inlined_schema_means_the_same_but_for_prose_and_recursion() -> None:

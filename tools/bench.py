@@ -405,7 +405,7 @@ def changing(command: Command, change: Callable[[int], None], rounds: int) -> To
 def run_image(overlay: Path, tag: str) -> None:
     """Let an overlay run another image of docker-api."""
     text = git(overlay, "show", "HEAD:./kustomization.yaml")
-    images = f"images: [{{name: docker.io/library/docker, newTag: {tag}}}]\n"
+    images = f"images: [{{name: docker.io/library/docker, newTag: '{tag}'}}]\n"
     (overlay / "kustomization.yaml").write_text(f"{text}\n{images}", encoding="utf-8")
 
 
