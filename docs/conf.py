@@ -6,7 +6,7 @@ project = "binderhub-service"
 author = "binderhub-service contributors"
 copyright = f"2026, {author}"
 
-extensions = ["myst_parser", "sphinx_design"]
+extensions = ["myst_parser", "sphinx_copybutton", "sphinx_design"]
 exclude_patterns = ["_build"]
 nitpicky = True
 # Cards within a grid, on the first page.
