@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from validate.errors import CannotCheckError
 from validate.kustomize.files import find_kustomization
+from validate.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -97,10 +98,8 @@ def _find(checkout: Checkout, word: str, directory: Path) -> str:
 
 
 def _nearest(checkout: Checkout, word: str) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415 - 2 ms, and only where something is wrong
-
-    near = get_close_matches(os.path.basename(word.rstrip("/")), _names(checkout), 1)  # noqa: PTH119 - any text
-    return f" (did you mean {near[0]}?)" if near else ""
+    near = nearest(os.path.basename(word.rstrip("/")), _names(checkout))  # noqa: PTH119 - any text
+    return f" (did you mean {near}?)" if near else ""
 
 
 def _all(checkout: Checkout) -> str:

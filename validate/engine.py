@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
-from validate.argocd.applications import read_applications
+from validate.argocd.applications import barren_generators, read_applications
 from validate.cluster.facts import no_facts, read_facts
 from validate.errors import CannotCheckError, SourceError
 from validate.finding import OverlayReport, Report, Waived
@@ -129,6 +129,7 @@ def conclude(checkout: Checkout, gathered: Gathered, *, rules: Sequence[type[Rul
         checkout.overlays,
         unrenderable,
         synced,
+        barren=barren_generators(checkout.root, _ARGOCD) if synced is not None else (),
         reads=reads,
         unread=_unread(checkout, reads),
         waivers=read_waivers(checkout.root),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from validate.errors import SourceError
     from validate.kustomize.tree import Entry
     from validate.kustomize.undone import Undone
+    from validate.place import Place
     from validate.waivers import Waiver
 
 
@@ -110,6 +111,7 @@ class Repository(Struct, frozen=True):
         overlays: names of all overlays, checked in this run or not.
         unrenderable: per overlay that could not be rendered, why and where.
         synced: the paths that Argo CD applications of ``argocd/`` sync, None without that directory.
+        barren: its generators that yield no application.
         reads: the files that each overlay reads, of those that were checked and render.
         unread: files among the manifests that no overlay and no other kustomization reads; none where
             not every overlay was checked.
@@ -124,6 +126,7 @@ class Repository(Struct, frozen=True):
     overlays: tuple[str, ...]
     unrenderable: Mapping[str, SourceError] = field(default_factory=dict)
     synced: tuple[SyncedPath, ...] | None = None
+    barren: tuple[Place, ...] = ()
     reads: Mapping[str, frozenset[str]] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
     waivers: tuple[Waiver, ...] = ()

@@ -300,7 +300,7 @@ CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\n"
                 "one.yaml": CONFIG_MAP,
                 "p.yaml": CONFIG_MAP.replace("one", "two"),
             },
-            "p.yaml:1: patches ConfigMap two, which nothing makes; correct its kind or name",
+            "p.yaml:3: patches ConfigMap two, which nothing makes; correct its kind or name",
         ),
         (
             {

@@ -77,13 +77,30 @@ def read_applications(root: pathlib.Path, directory: str = "argocd") -> tuple[Sy
     Raises:
         SourceError: a file that cannot be read, or an ApplicationSet that is not expanded here.
     """
-    known = [
-        SourceDocument(f"{kind} {field.text('metadata', 'name')}", field)
-        for field in _objects(root, directory)
-        if field.text("apiVersion").startswith("argoproj.io/") and (kind := field.text("kind"))
-    ]
+    known = list(_documents(root, directory))
     projects = tuple(one.place for one in known if one.title.startswith("AppProject "))
     return tuple(replace(synced, projects=projects) for document in known for synced in _read(root, document))
+
+
+def barren_generators(root: pathlib.Path, directory: str = "argocd") -> tuple[Place, ...]:
+    """Return the generators below ``directory`` that yield no application.
+
+    Raises:
+        SourceError: as :func:`read_applications`.
+    """
+    return tuple(
+        generator
+        for document in _documents(root, directory)
+        if document.title.startswith("ApplicationSet ")
+        for generator in document.place.at("spec", "generators").each()
+        if not parameters_of(root, generator, _language(document.place / "spec"))
+    )
+
+
+def _documents(root: pathlib.Path, directory: str) -> Iterator[SourceDocument]:
+    for field in _objects(root, directory):
+        if field.text("apiVersion").startswith("argoproj.io/") and field.text("kind"):
+            yield SourceDocument(f"{field.text('kind')} {field.text('metadata', 'name')}", field)
 
 
 def _objects(root: pathlib.Path, directory: str) -> Iterator[Field]:
@@ -113,13 +130,17 @@ def _expand(root: pathlib.Path, application_set: Place) -> Iterator[SyncedPath]:
             patch.origin.line,
             "has a templatePatch, which is not expanded here; use the template",
         )
-    options = (spec / "goTemplateOptions").items
-    language = Language(go=(spec / "goTemplate").value is True, strict="missingkey=error" in options)
+    language = _language(spec)
     template = spec / "template"
     for generator in (spec / "generators").each():
         for parameters in parameters_of(root, generator, language):
             for synced in _sources(_filled(template, parameters, language), template):
                 yield replace(synced, generator=generator)
+
+
+def _language(spec: Place) -> Language:
+    options = (spec / "goTemplateOptions").items
+    return Language(go=(spec / "goTemplate").value is True, strict="missingkey=error" in options)
 
 
 def _filled(template: Place, parameters: dict[str, Json], language: Language) -> Json:

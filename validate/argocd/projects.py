@@ -67,8 +67,7 @@ def refusals(project: Place, application: SyncedPath, rendered: Rendered) -> Ite
     ]
     for namespace, about in namespaces:
         if not _permits_destination(spec / "destinations", application, namespace):
-            where = f"{application.destination or 'no cluster'}, namespace {namespace or '(none)'}"
-            yield Refusal(spec / "destinations", f"does not permit the destination {where}", about)
+            yield _elsewhere(spec / "destinations", application, namespace, about)
             break
     kinds = spec / "clusterResourceWhitelist"
     for group, kind, spot in rendered.cluster_wide:
@@ -80,15 +79,29 @@ def refusals(project: Place, application: SyncedPath, rendered: Rendered) -> Ite
             yield Refusal(kinds, f"does not permit {named}, which has no namespace", spot)
 
 
+def _elsewhere(destinations: Place, application: SyncedPath, namespace: str, about: Place | Spot) -> Refusal:
+    """Say what of a destination no entry permits: of one that permits the rest, the part that does not."""
+    for item in destinations.each():
+        if _is_of_cluster(item, application):
+            problem = f"does not permit the namespace {namespace or '(none)'}"
+            return Refusal(item / "namespace", problem, about)
+    where = f"{application.destination or 'no cluster'}, namespace {namespace or '(none)'}"
+    return Refusal(destinations, f"does not permit the destination {where}", about)
+
+
+def _is_of_cluster(item: Place, application: SyncedPath) -> bool:
+    return any(
+        bool(value) and _matches((item / field).text, value)
+        for field in ("name", "server")
+        if (value := application.spec_text("destination", field))
+    )
+
+
 def _permits_destination(destinations: Place, application: SyncedPath, namespace: str) -> bool:
     permitted = False
     for item in destinations.each():
         here = _matches((item / "namespace").text, namespace)
-        there = any(
-            bool(value) and _matches((item / field).text, value)
-            for field in ("name", "server")
-            if (value := application.spec_text("destination", field))
-        )
+        there = _is_of_cluster(item, application)
         denied = [(item / field).text.startswith(_DENIED) for field in ("name", "server", "namespace")]
         if here and there:
             permitted = True

@@ -94,13 +94,15 @@ def find_docker_config(
 ) -> DockerConfig | None:
     """Return the docker configuration that BinderHub reads; None where the tree does not show it.
 
-    Where no volume stands at its path, an empty one that says so, at the container's mounts.
+    Where no volume stands at its path, an empty one that says so: at the variable that was meant to name
+    it, else at the container's mounts.
     """
     path = _path(config, container, class_name)
     mount = _mount_over(path, container)
     volume = pod.volume((mount / "name").text) if mount is not None else None
     if mount is None or volume is None or _stays_empty(volume, pod, container):
-        return DockerConfig(container.place / "volumeMounts", problem="no volume puts there", path=path)
+        place = container.slip("DOCKER_CONFIG") or container.place / "volumeMounts"
+        return DockerConfig(place, problem="no volume puts there", path=path)
     wanted = join((mount / "subPath").text, _below(path, mount)).strip("/")
     for source, name in _secrets(volume):
         items = {normpath((item / "path").text): (item / "key").text for item in (source / "items").each()}

@@ -18,6 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from validate.binderhub.trait_types import TraitError, TraitType, parse_type
+from validate.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -300,10 +301,8 @@ def _suggest(name: str, known: Mapping[str, Trait] | tuple[str, ...]) -> str | N
     for spelling in (snake, snake.replace("-", "_"), name.lower()):
         if spelling in by_lower:
             return by_lower[spelling]
-    from difflib import get_close_matches  # noqa: PLC0415 - only where something is wrong
-
-    close = get_close_matches(snake, by_lower, 1) or get_close_matches(name.lower(), by_lower, 1)
-    return by_lower[close[0]] if close else None
+    close = nearest(snake, by_lower) or nearest(name.lower(), by_lower)
+    return by_lower[close] if close else None
 
 
 def _one_line(error: Exception) -> str:

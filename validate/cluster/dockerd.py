@@ -9,12 +9,16 @@ from urllib.parse import urlparse
 
 from msgspec import Struct
 
+from validate.errors import SourceError
+from validate.source import Field, SourceDocument, compose
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from validate.cluster.objects import ContainerView, KubeObject, PodView
-    from validate.place import Json, Place
+    from validate.place import Place
 
+_TITLE = "daemon.json"
 _DATA_ROOT = "/var/lib/docker"
 _CONFIG_FILE = "/etc/docker/daemon.json"
 _SHORT = {"-H": "--host", "-g": "--data-root"}
@@ -33,35 +37,34 @@ class Dockerd(Struct, frozen=True):
     Attributes:
         sockets: the unix sockets it listens on, as paths in the container.
         data_root: where images and build cache are kept, as a path in the container.
-        settings: ``daemon.json``, an empty mapping where none is mounted or it cannot be read.
-        settings_place: the ConfigMap entry that holds it; the container without one.
+        settings: ``daemon.json``; where none is mounted, an empty one at the lines of the container.
     """
 
     sockets: tuple[Argument, ...]
     data_root: Argument
-    settings: dict[str, Json]
-    settings_place: Place
+    settings: Place
 
 
 def read_dockerd(container: ContainerView, pod: PodView, objects: Sequence[KubeObject]) -> Dockerd:
-    """Return what the daemon of ``container`` does."""
+    """Return what the daemon of ``container`` does.
+
+    Raises:
+        SourceError: its ``daemon.json`` is no JSON object, so it does not start.
+    """
     options = list(_options(container))
     config_files = [one for name, one in options if name == "--config-file"]
     config_file = config_files[-1].value if config_files else _CONFIG_FILE
-    text = _mounted_text(config_file, container, pod, objects)
-    settings = _parse(text)
-    settings_place = text or container.place
+    settings = _settings(_mounted_text(config_file, container, pod, objects), container)
     hosts = [one for name, one in options if name == "--host"]
-    listed = settings.get("hosts")
-    hosts += [Argument(str(host), settings_place) for host in listed] if isinstance(listed, list) else []
+    hosts += [Argument(str(host.value), host) for host in (settings / "hosts").each()]
     sockets = tuple(
         Argument(urlparse(host.value).path, host.place) for host in hosts if host.value.startswith("unix://")
     )
     roots = [one for name, one in options if name == "--data-root"]
-    if isinstance(settings.get("data-root"), str):
-        roots.append(Argument(str(settings["data-root"]), settings_place))
+    if (settings / "data-root").text:
+        roots.append(Argument((settings / "data-root").text, settings / "data-root"))
     data_root = roots[-1] if roots else Argument(_DATA_ROOT, container.place / "args")
-    return Dockerd(sockets, data_root, settings, settings_place)
+    return Dockerd(sockets, data_root, settings)
 
 
 def _options(container: ContainerView) -> Iterator[tuple[str, Argument]]:
@@ -102,9 +105,18 @@ def _mounted_text(
     return None
 
 
-def _parse(text: Place | None) -> dict[str, Json]:
+def _settings(text: Place | None, container: ContainerView) -> Place:
+    """Return the settings in ``text``, each with the line that it stands on."""
+    if text is None:
+        return SourceDocument(_TITLE, Field({}, container.place.writers)).place
+    file, first_line = text.origin.file, text.origin.text_line
     try:
-        settings = json.loads(text.text) if text is not None else {}
-    except ValueError:
-        return {}
-    return settings if isinstance(settings, dict) else {}
+        settings = json.loads(text.text)
+    except json.JSONDecodeError as error:
+        line, problem = first_line + error.lineno - 1, f"is no JSON ({error.msg})"
+        raise SourceError(file, line, f"{problem}, so dockerd does not start; correct it") from None
+    if not isinstance(settings, dict):
+        raise SourceError(file, first_line, "is no JSON object, so dockerd does not start; correct it")
+    # JSON is YAML, but for tabs before a key.
+    field = next(compose(text.text.expandtabs(), file, first_line=first_line), None)
+    return SourceDocument(_TITLE, field or Field({}, text.writers)).place

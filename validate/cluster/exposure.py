@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 _ROUTES = frozenset({"HTTPRoute", "TLSRoute", "TCPRoute"})
 _OUTSIDE = frozenset({"LoadBalancer", "NodePort"})
-# Labels that Zero to JupyterHub gives to the hub, and to the servers of users.
+# Labels that Zero to JupyterHub gives to the hub, to its proxy, and to the servers of users.
 _HUB = {"app": "jupyterhub", "component": "hub"}
+_PROXY = {"app": "jupyterhub", "component": "proxy"}
 _USER = {"app": "jupyterhub", "component": "singleuser-server"}
 EVERYWHERE = frozenset({"0.0.0.0/0", "::/0"})
 
@@ -52,11 +53,20 @@ def lets_addresses_in(pod: PodView, objects: Iterable[KubeObject]) -> bool:
 
 def admitted_hub(pod: PodView, objects: Iterable[KubeObject]) -> Iterator[Place]:
     """Yield where a network policy admits to the pod a JupyterHub's own pod, and not those of its users."""
+    return _admitted(_HUB, pod, objects)
+
+
+def admitted_proxy(pod: PodView, objects: Iterable[KubeObject]) -> Iterator[Place]:
+    """Yield where it admits the proxy of a JupyterHub, which passes on whatever comes from outside."""
+    return _admitted(_PROXY, pod, objects)
+
+
+def _admitted(labels: dict[str, str], pod: PodView, objects: Iterable[KubeObject]) -> Iterator[Place]:
     for policy in _policies(pod, objects):
         for rule in (policy / "ingress").each():
             for peer in (rule / "from").each():
                 selector = peer / "podSelector"
-                if selects(selector, _HUB) and not selects(selector, _USER):
+                if selects(selector, labels) and not selects(selector, _USER):
                     yield selector
 
 

@@ -17,6 +17,7 @@ from validate.cluster.selectors import is_label_key, is_label_value
 from validate.errors import SourceError
 from validate.place import Document, Origin, Place, Writer, dotted
 from validate.source import Field, SourceDocument, read_documents
+from validate.spelling import nearest
 
 if TYPE_CHECKING:
     import pathlib
@@ -318,12 +319,9 @@ def _read_namespaces(document: Document, part: _Part | None) -> Iterator[Outside
 
 
 def _suggest(word: str, known: Collection[str]) -> str:
-    # Only where somebody is about to read the sentence: 5 ms.
-    from difflib import get_close_matches  # noqa: PLC0415
-
     by_folded = {item.lower(): item for item in known}
-    nearest = get_close_matches(word.lower(), by_folded, n=1)
-    return f"write {by_folded[nearest[0]] if nearest else _listed(known)}"
+    near = nearest(word.lower(), by_folded)
+    return f"write {by_folded[near] if near else _listed(known)}"
 
 
 def _listed(words: Collection[str]) -> str:

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from validate.place import Json, Origin, Path, Place, lookup
+from validate.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+# As near as one letter or one short word more or less.
+_SLIP = 0.85
 # Where each kind keeps its pod template; a Pod is its own.
 _POD_TEMPLATES: dict[str, Path] = {
     "Pod": (),
@@ -156,6 +159,12 @@ class ContainerView(Struct, frozen=True, eq=False):
             if (entry / "name").value == name:
                 found = entry
         return found
+
+    def slip(self, name: str) -> Place | None:
+        """Return the name in ``env`` that is almost ``name``, and not it: what somebody wrote instead."""
+        names = {(entry / "name").text: entry / "name" for entry in (self.place / "env").each()}
+        near = nearest(name, names, cutoff=_SLIP)
+        return names[near] if near and near != name else None
 
     @property
     def mounts(self) -> Iterator[Place]:

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from validate.cluster.producers import ANY_NAMESPACE, Producer, is_built_in, producers
 from validate.cluster.reference_table import CLUSTER_WIDE, POD_ROWS, Row, rows_of
 from validate.place import Json, Key, Path, lookup
+from validate.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -314,8 +315,6 @@ def _nobody(reference: Reference, namesakes: list[Producer], index: _Index) -> s
     elsewhere = sorted({producer.namespace for producer in namesakes if producer.creates})
     if elsewhere:
         return f"{says} (one of that name is in namespace {', '.join(elsewhere)})"
-    from difflib import get_close_matches  # noqa: PLC0415 - 2 ms, and only where something is wrong
-
     names = [name for kind, name in index if kind == reference.kind]
-    near = get_close_matches(reference.name, names, n=1)
-    return f"{says} (there is {near[0]})" if near else says
+    near = nearest(reference.name, names)
+    return f"{says} (there is {near})" if near else says

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from msgspec import Struct
 
 from validate.place import dotted
+from validate.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -255,11 +256,9 @@ def _worded(value: object) -> str:
 
 
 def _nearest(key: str, fields: Iterable[str]) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415 - 2 ms, and only where something is wrong
-
     alike = {field.lower(): field for field in fields}
-    near = get_close_matches(key.lower().replace("_", ""), alike, n=1, cutoff=0.7)
-    return f"; did you mean {alike[near[0]]}?" if near else ""
+    near = nearest(key.lower().replace("_", ""), alike, cutoff=0.7)
+    return f"; did you mean {alike[near]}?" if near else ""
 
 
 _BITS = {"int32": 31, "int64": 63}

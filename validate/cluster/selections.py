@@ -35,8 +35,8 @@ class Selection(Struct, frozen=True, eq=False):
         selector: its selector, existing or not.
         asked: the labels that it asks for by value, each with its place.
         selected: what that selects.
-        candidates: what there is to select: everything in the namespaces that it looks in; where that is
-            nothing, what has the right labels in other namespaces.
+        candidates: what there is to select: everything in the namespaces that it looks in, and what has the
+            right labels in other namespaces.
     """
 
     by: KubeObject
@@ -46,15 +46,24 @@ class Selection(Struct, frozen=True, eq=False):
     candidates: tuple[Target, ...]
 
     def nearest(self) -> Target:
-        """Return the candidate that has most of the labels that are asked for, and else the likest ones."""
+        """Return the candidate that is most likely meant.
+
+        That is the one with the most of the labels that are asked for, of which those count most that few
+        have, and else the likest ones.
+        """
         from difflib import SequenceMatcher  # noqa: PLC0415 - 2 ms, and only where something is wrong
 
-        def distance(target: Target) -> tuple[int, float]:
+        def distance(target: Target) -> tuple[float, float]:
             missing = self.missing_in(target)
+            shared = sum(1 / rivals for key, rivals in having.items() if self.asked[key] not in missing)
             wanted = " ".join(as_text(place.value) for place in missing)
             found = " ".join(target.labels.get(str(place.path[-1]), "") for place in missing)
-            return len(missing), -SequenceMatcher(None, wanted, found).ratio()
+            return -shared, -SequenceMatcher(None, wanted, found).ratio()
 
+        lacking = [self.missing_in(target) for target in self.candidates]
+        having = {
+            key: sum(place not in missing for missing in lacking) or 1 for key, place in self.asked.items()
+        }
         return min(self.candidates, key=distance)
 
     def missing_in(self, target: Target) -> list[Place]:
@@ -123,7 +132,8 @@ def _selection(item: KubeObject, row: _Row, targets: Iterable[Target]) -> Select
     here = tuple(target for target in known if _looks_in(item, target.namespace))
     right = tuple(target for target in known if row.selects(selector, target.labels))
     selected = tuple(target for target in right if target in here)
-    return Selection(item, selector, dict(asked.entries()), selected, here or right)
+    elsewhere = tuple(target for target in right if target not in here)
+    return Selection(item, selector, dict(asked.entries()), selected, here + elsewhere)
 
 
 def _looks_in(item: KubeObject, namespace: str) -> bool:

@@ -11,6 +11,7 @@ from validate.errors import CannotCheckError
 from validate.finding import CLEAN
 from validate.report.catalogue import explanation, page, scope
 from validate.rules import RULES
+from validate.spelling import nearest
 
 if TYPE_CHECKING:
     import argparse
@@ -42,10 +43,8 @@ def find_rule(name: str) -> type[Rule]:
     known = {rule.id: rule for rule in RULES}
     if name in known:
         return known[name]
-    from difflib import get_close_matches  # noqa: PLC0415 - only where something is wrong
-
-    near = get_close_matches(name, known, 1)
-    meant = f" (did you mean {near[0]}?)" if near else ""
+    near = nearest(name, known)
+    meant = f" (did you mean {near}?)" if near else ""
     raise CannotCheckError(f"there is no rule {name!r}{meant}; 'validate rules' lists them")
 
 

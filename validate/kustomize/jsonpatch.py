@@ -27,24 +27,24 @@ def apply_operations(field: Field, operations: Sequence[Field]) -> Field:
 def _apply(field: Field, operation: Field) -> Field:
     name = operation.text("op")
     pointer = _pointer(operation.text("path"))
-    origin = operation.origin
+    origin = (operation.get("path") or operation).origin
     match name:
         case "add" | "replace":
             value = operation.get("value") or Field(None, operation.writers)
             return _put(field, pointer, value, origin, replace=name == "replace")
         case "remove":
             return _remove(field, pointer, origin)
-        case "move":
-            source = _pointer(operation.text("from"))
-            moved = _find(field, source, origin)
-            return _put(_remove(field, source, origin), pointer, moved, origin, replace=False)
-        case "copy":
-            copied = _find(field, _pointer(operation.text("from")), origin)
-            return _put(field, pointer, copied, origin, replace=False)
+        case "move" | "copy":
+            source, read = _pointer(operation.text("from")), (operation.get("from") or operation).origin
+            found = _find(field, source, read)
+            rest = _remove(field, source, read) if name == "move" else field
+            return _put(rest, pointer, found, origin, replace=False)
         case "test":
             return field
     raise SourceError(
-        origin.file, origin.line, f"has the JSON patch operation {name!r}; use add, replace or remove"
+        operation.origin.file,
+        operation.origin.line,
+        f"has the JSON patch operation {name!r}; use add, replace or remove",
     )
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import re
 from contextlib import contextmanager
-from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -30,6 +29,7 @@ from validate.kustomize.transformers import by
 from validate.kustomize.undone import Undone, overwritten
 from validate.place import Origin, Writer
 from validate.source import Field, compose, read_documents, read_text
+from validate.spelling import nearest
 
 if TYPE_CHECKING:
     import pathlib
@@ -364,7 +364,9 @@ class _Directory:
                 if not targets:
                     name = f"{document.text('kind')} {document.text('metadata', 'name')}"
                     problem = f"patches {name}, which nothing makes; correct its kind or name"
-                    raise SourceError(document.origin.file, document.origin.line, problem)
+                    of_kind = any(item.kind == document.text("kind") for item in items)
+                    at = (document.get("metadata", "name") if of_kind else document.get("kind")) or document
+                    raise SourceError(at.origin.file, at.origin.line, problem)
             changed = False
             for item in targets:
                 before = item.field
@@ -402,8 +404,8 @@ def _check_fields(kustomization: Field) -> None:
                 below.origin.file, below.origin.line, f"has {key}, which must be a list; write it as one"
             )
         if key not in _LISTS and key not in _OTHERS:
-            near = get_close_matches(key, _LISTS | _OTHERS, 1)
-            way_out = f"did you mean {near[0]}?" if near else "remove it"
+            near = nearest(key, _LISTS | _OTHERS)
+            way_out = f"did you mean {near}?" if near else "remove it"
             problem = f"has the field {key!r}, which kustomizations do not have; {way_out}"
             raise SourceError(below.origin.file, below.origin.line, problem)
 

@@ -141,7 +141,7 @@ class _Blocked(NamedTuple):
     @property
     def at(self) -> Place:
         """What to change."""
-        return _isolation(self.side) if self.miss is None else _precise(self.miss.at)
+        return _isolation(self.side) if self.miss is None else _precise(self.miss.at, self.flow)
 
 
 def _system(overlay: Overlay, network: Network) -> System:
@@ -175,7 +175,7 @@ def _blocked(
     meant = [miss for miss in near if miss.is_port or _key(miss.rule) not in serving]
     if meant:
         return _Blocked(flow, sides[0], meant[0], ())
-    others = tuple(_precise(miss.at) for miss in sides[0].misses if miss.distance < _FAR)
+    others = tuple(_precise(miss.at, flow) for miss in sides[0].misses if miss.distance < _FAR)
     return _Blocked(flow, sides[0], None, others)
 
 
@@ -187,14 +187,16 @@ def _isolation(side: Side) -> Place:
     return types if types.exists else policy.place.at("spec", "podSelector")
 
 
-def _precise(at: Place) -> Place:
-    """Return the one value in it, where there is but one."""
-    entries = [value for _, value in (at / "matchLabels").entries()]
-    if len(entries) == 1 and not (at / "matchExpressions").exists:
-        return entries[0]
+def _precise(at: Place, flow: Flow) -> Place:
+    """Return the one value in it, where there is but one that can be meant."""
+    labels = [value for _, value in (at / "matchLabels").entries()]
+    if len(labels) == 1 and not (at / "matchExpressions").exists:
+        return labels[0]
     if (at / "cidr").exists and not (at / "except").exists:
         return at / "cidr"
-    ports = [port / "port" for port in at.each()]
+    protocols = {route.port.protocol for route in flow.routes}
+    entries = [port for port in at.each() if ((port / "protocol").text or "TCP") in protocols]
+    ports = [port / "port" for port in entries or at.each()]
     return ports[0] if len(ports) == 1 and ports[0].exists else at
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from validate.place import lookup
 from validate.rules.rule import Breach, NotApplicable, OverlayRule
 from validate.rules.subjects import the_docker_api, the_dockerd
 
@@ -37,17 +36,17 @@ class IndexPushingEngine(OverlayRule):
         image = the_docker_api(overlay).container.place / "image"
         match = _MAJOR.search(image.text.rpartition("/")[2].partition("@")[0])
         dockerd = the_dockerd(overlay)
-        feature = lookup(dockerd.settings, ("features", "containerd-snapshotter"))
-        if feature is True:
+        feature = dockerd.settings.at("features", "containerd-snapshotter")
+        if feature.value is True:
             yield Breach(
-                at=dockerd.settings_place,
+                at=feature,
                 problem="daemon.json turns containerd's image store on: docker-api pushes indexes, "
                 "and BinderHub builds every time",
-                fix=f"set features.containerd-snapshotter to false in {dockerd.settings_place.origin.file}",
+                fix=f"set features.containerd-snapshotter to false in {feature.origin.file}",
             )
         elif match is None:
             raise NotApplicable(f"the tag of {image.text} does not tell the version of docker")
-        elif int(match[1]) >= _FIRST_WITH_CONTAINERD and feature is not False:
+        elif int(match[1]) >= _FIRST_WITH_CONTAINERD and feature.value is not False:
             yield Breach(
                 at=image,
                 problem=f"docker {match[1]} pushes indexes, and BinderHub finds none: it builds every time",

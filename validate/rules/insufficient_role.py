@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from validate.cluster.rbac import BINDERHUB_NEEDS, unmet
 from validate.rules.rule import Breach, OverlayRule
 from validate.rules.subjects import the_binder, the_grants
+from validate.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -65,12 +66,19 @@ def _not_bound(overlay: Overlay, namespace: str) -> Breach:
 
 
 def _where(need: Need, grants: Grants, namespace: str) -> Place:
-    """Return what to widen: a rule about that resource, else any rule, else the binding."""
+    """Return what to change: a resource of almost that name, else what to widen.
+
+    That is a rule about the resource, else any rule, else the binding.
+    """
     here = [grant for grant in grants.grants if grant.namespace in ("", namespace)]
     for grant in here:
         if need.resource in grant.resources and "" in grant.groups:
             narrow = need.verb in grant.verbs and grant.names
             return grant.rule / ("resourceNames" if narrow else "verbs")
+    named = {place.text: place for grant in here for place in (grant.rule / "resources").each()}
+    near = nearest(need.resource, named, cutoff=0.8)
+    if near:
+        return named[near]
     return here[0].rule if here else grants.grants[0].role_ref
 
 

@@ -41,11 +41,12 @@ class InvalidObject(OverlayRule):
             for error in errors:
                 at = item.place.at(*error.path)
                 some = set(error.versions) < set(versions)
+                declares = some or error.path == ("apiVersion",)
                 yield Breach(
                     at=at,
                     problem=f"{_who(error.versions, some=some)} refuses {item.title}: {error.sentence}",
                     fix=f"correct {at} in {at.origin.file}",
-                    related=(overlay.facts.place / "kubernetes",) if some else (),
+                    related=(overlay.facts.place / "kubernetes",) if declares else (),
                 )
             # What has the wrong type contradicts anything.
             for at, sentence in () if errors else contradictions(item):

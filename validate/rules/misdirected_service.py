@@ -49,9 +49,12 @@ class MisdirectedService(OverlayRule):
         judged = tuple(selections(overlay.objects, build))
         if not judged:
             raise NotApplicable("nothing here selects pods")
+        # Where BinderHub's configuration is wrong, nobody knows the build pods that policies are for.
+        unknown = build is None and overlay.binder is not None
         for selection in judged:
             if not selection.selected:
-                yield self._nobody(selection)
+                if not (unknown and selection.by.kind == "NetworkPolicy"):
+                    yield self._nobody(selection)
             elif len(selection.selected) > 1 and selection.by.kind in _FOR_SEVERAL:
                 yield self._several(selection)
 
@@ -63,7 +66,7 @@ class MisdirectedService(OverlayRule):
             at=at,
             problem=f"{selection.by.title} selects nothing, so {_WITHOUT_PODS[selection.by.kind]}: "
             f"{_why_nobody(selection, near)}",
-            fix=f"select the pods that it is for by labels that they have, in {at.origin.file}",
+            fix=_remedy(selection, near, at),
             related=_labels(near),
         )
 
@@ -81,6 +84,12 @@ class MisdirectedService(OverlayRule):
 
 def _labels(target: Target) -> tuple[Place, ...]:
     return (target.place,) if target.place is not None and target.place.exists else ()
+
+
+def _remedy(selection: Selection, near: Target, at: Place) -> str:
+    if not selection.missing_in(near) and near.namespace != selection.by.namespace:
+        return f"bring both into one namespace; {selection.by.kind} comes from {at.origin.file}"
+    return f"select the pods that it is for by labels that they have, in {at.origin.file}"
 
 
 def _why_nobody(selection: Selection, near: Target) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from validate.cluster.exposure import is_restricted, ways_in
+from validate.cluster.exposure import admitted_proxy, is_restricted, ways_in
 from validate.cluster.network import NAMESPACE_NAME, PRIVATE, Endpoint, Network, Port, other_policies
 from validate.rules.rule import Breach, NotApplicable, OverlayRule, Severity
 from validate.rules.subjects import the_binder, the_config
@@ -27,8 +27,9 @@ class OpenBuildApi(OverlayRule):
     A build runs the code of a repository next to a privileged daemon, on the cluster's bill and with its
     addresses. `/build` asks for a token only with `BinderHub.auth_enabled`. Without it, whoever can
     reach BinderHub through an Ingress, a route or a Service of type LoadBalancer or NodePort can start
-    builds. A network policy does not help behind an Ingress: every request comes from its controller.
-    Within the cluster one does, as long as it names its clients: a rule without `from` means everybody.
+    builds. A network policy does not help behind an Ingress: every request comes from its controller. The
+    proxy of a JupyterHub passes on what comes from outside, and asks nobody who it is. Within the cluster
+    a policy does help, as long as it names its clients: a rule without `from` means everybody.
 
     Turn authentication on (`components/jupyterhub`), let the Ingress ask for a login or for known
     addresses, or restrict the Service to addresses of yours.
@@ -61,6 +62,15 @@ class OpenBuildApi(OverlayRule):
                     "users or addresses only",
                     related=(auth,) if auth.exists else (),
                 )
+        for peer in admitted_proxy(binder.pod, overlay.objects):
+            at = auth if auth.exists else peer
+            yield Breach(
+                at=at,
+                problem="the JupyterHub's proxy passes requests on to BinderHub, which asks nobody for a "
+                "token: everybody who can reach the hub can build",
+                fix=f"set auth_enabled to true in {auth.origin.file}",
+                related=(peer,) if auth.exists else (),
+            )
 
 
 def _everybody_inside(overlay: Overlay, auth: Place) -> Iterator[Breach]:

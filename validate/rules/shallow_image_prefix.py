@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from validate.overlay import Overlay
 
+# How many levels a registry has above an image: https://cloud.google.com/artifact-registry/docs/docker/names,
+# https://docs.quay.io/guides/repo-permissions.html, and GitHub's and Google's older registry alike.
+_LEVELS = {"pkg.dev": 2, "gcr.io": 1, "ghcr.io": 1, "quay.io": 1}
 # Any name of a build is of this form and length or longer.
 _SLUG = "example-2drepository-0a1b2c"
 
@@ -26,7 +29,8 @@ class ShallowImagePrefix(OverlayRule):
     anything else, the registry is what stands before the first slash. So it asks for `my-org/r2d-x`
     as `r2d-x`, never finds it, and builds every image again (jupyterhub/binderhub issues 800 and
     1073). Without any slash nothing is left to ask for, and docker pushes into the `library` of
-    Docker Hub, where nobody may.
+    Docker Hub, where nobody may. Other registries have levels of their own: Artifact Registry keeps images
+    in `<project>/<repository>/`, quay.io and ghcr.io in those of an organisation.
 
     Write registry, project and prefix: `<registry>/<project>/<prefix>-`, and `docker.io` for Docker
     Hub.
@@ -47,6 +51,16 @@ class ShallowImagePrefix(OverlayRule):
                 "it finds none and builds every image again",
                 fix=f"write <registry>/<project>/<prefix> in {prefix.origin.file}, "
                 f"such as {host}/project/r2d-",
+            )
+            return
+        levels = next((number for name, number in _LEVELS.items() if f".{host}".endswith(f".{name}")), 0)
+        if pushed.count("/") < levels:
+            path = "/".join(("<project>", "<repository>")[:levels])
+            yield Breach(
+                at=prefix,
+                problem=f"build pods push {pushed} to {host}, which keeps images in {path}/: "
+                "every push is refused",
+                fix=f"write {host}/{path}/<prefix> in {prefix.origin.file}",
             )
 
 

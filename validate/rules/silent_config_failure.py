@@ -8,11 +8,14 @@ from validate.binderhub.config import DIRECTORY, RAISE_VARIABLE
 from validate.edits import put, write
 from validate.rules.rule import Breach, OverlayRule
 from validate.rules.subjects import the_binder
+from validate.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from validate.cluster.objects import ContainerView
     from validate.overlay import Overlay
+    from validate.place import Place
 
 
 class SilentConfigFailure(OverlayRule):
@@ -35,11 +38,12 @@ class SilentConfigFailure(OverlayRule):
         mounts = container.place / "volumeMounts"
         config = overlay.config
         if config is None:
+            at = _astray(container, mounts)
             yield Breach(
-                at=mounts,
+                at=at,
                 problem=f"no volume puts a fragment of the configuration into {DIRECTORY}: "
                 "BinderHub does not run with what is written for it",
-                fix=f"mount the ConfigMap of the fragments at {DIRECTORY} in {mounts.origin.file}",
+                fix=f"mount the ConfigMap of the fragments at {DIRECTORY} in {at.origin.file}",
             )
             return
         argument = config.config_file or container.place / "args"
@@ -65,3 +69,10 @@ class SilentConfigFailure(OverlayRule):
                 fix=f'set it to "1" in {place.origin.file}',
                 edits=write(place, "1") if variable is not None and place.exists else missing,
             )
+
+
+def _astray(container: ContainerView, mounts: Place) -> Place:
+    """Return the path that is almost that of the fragments, where something is mounted; else the mounts."""
+    paths = {(mount / "mountPath").text: mount / "mountPath" for mount in container.mounts}
+    near = nearest(DIRECTORY, paths, cutoff=0.8)
+    return paths[near] if near else mounts

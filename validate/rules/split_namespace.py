@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from validate.binderhub.config import NAMESPACE_VARIABLE
-from validate.edits import put, remove
+from validate.edits import put, remove, write
 from validate.rules.rule import Breach, OverlayRule
 from validate.rules.subjects import the_binder, the_config
 
@@ -45,13 +45,16 @@ class SplitNamespace(OverlayRule):
     def check(self, overlay: Overlay) -> Iterator[Breach]:
         """Compare the three namespaces, and see that the variable is set."""
         config = the_config(overlay)
-        env = the_binder(overlay).container.place / "env"
+        container = the_binder(overlay).container
         if config.build_namespace_env is None:
+            env, slip = container.place / "env", container.slip(NAMESPACE_VARIABLE)
+            meant = f" ({slip.text} is)" if slip else ""
             yield Breach(
-                at=env,
-                problem="BUILD_NAMESPACE is not set: BinderHub cleans up and counts in the namespace default",
+                at=slip or env,
+                problem=f"BUILD_NAMESPACE is not set{meant}: BinderHub cleans up and counts in the namespace "
+                "default",
                 fix=f"set it from the field metadata.namespace in {env.origin.file}",
-                edits=put(env, _VARIABLE),
+                edits=write(slip, NAMESPACE_VARIABLE) if slip else put(env, _VARIABLE),
             )
             return
         if len(set(config.namespaces)) == 1:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from validate.cluster.hostpaths import HostPath, on_the_node
 from validate.cluster.mounts import mount_path, mounted_files
-from validate.place import lookup
 from validate.rules.rule import Breach, OverlayRule, Severity
 from validate.rules.subjects import the_docker_api, the_dockerd
 
@@ -57,12 +56,12 @@ class UnboundedDockerApi(OverlayRule):
                 fix=f"set resources.limits.memory in {limits.origin.file}",
             )
         dockerd = the_dockerd(overlay)
-        if dockerd.settings.get("storage-driver") == _COPIES:
-            place = dockerd.settings_place
+        driver = dockerd.settings / "storage-driver"
+        if driver.value == _COPIES:
             yield Breach(
-                at=place,
+                at=driver,
                 problem="the storage driver vfs keeps a whole copy for each layer: the disk is soon full",
-                fix=f"take overlay2 in {place.origin.file}",
+                fix=f"take overlay2 in {driver.origin.file}",
             )
         yield from _unbounded(overlay, workload, dockerd.data_root.value, dockerd.data_root.place)
 
@@ -95,7 +94,7 @@ def _unbounded(overlay: Overlay, workload: Workload, root: str, root_place: Plac
             problem=f"docker-api keeps its data in {path}, which is in the memory of the node",
             fix=f"take a directory on its disk in {place.origin.file}",
         )
-    elif lookup(the_dockerd(overlay).settings, ("builder", "gc", "enabled")) is not True and not _cleaned(
+    elif the_dockerd(overlay).settings.at("builder", "gc", "enabled").value is not True and not _cleaned(
         overlay, workload
     ):
         yield Breach(

@@ -69,14 +69,16 @@ def _address(binder: Workload, configured: Place) -> Place | None:
     if configured.exists:
         return configured
     if variable is None:
-        return binder.container.place / "env"
+        return binder.container.slip("JUPYTERHUB_API_URL") or binder.container.place / "env"
     return None if (variable / "valueFrom").exists else variable / "value"
 
 
 def _problem(address: Place) -> str:
     """Return what is wrong with the address of the hub's API, the empty string where nothing is."""
+    if address.path[-1] in ("env", "name"):
+        return "JUPYTERHUB_API_URL is not set" + (f" ({address.text} is)" if address.text else "")
     if not address.text:
-        return "JUPYTERHUB_API_URL is not set"
+        return f"{address} is empty"
     url = urlsplit(address.text)
     if url.hostname in _LOCAL:
         return f"{address.text} is BinderHub's own pod"

@@ -90,14 +90,19 @@ def _lasting(objects: tuple[KubeObject, ...], hashed: list[KubeObject]) -> Itera
             yield options_place(item).pin(), loss
 
 
-def _early(application: SyncedPath, name: Spot) -> Breach:
-    place = application.written.at("spec", "syncPolicy", "syncOptions")
+def _early(application: SyncedPath, hashed: Spot) -> Breach:
+    options = application.written.at("spec", "syncPolicy", "syncOptions")
+    name, _, value = _LAST.partition("=")
+    set_otherwise = (option for option in options.each() if option.text.startswith(f"{name}="))
+    place = next(set_otherwise, options)
     return Breach(
         at=place,
-        problem=f"Argo CD prunes {name.title} as soon as its content, and with it its name, changes: pods "
+        problem=f"Argo CD prunes {hashed.title} as soon as its content, and with it its name, changes: pods "
         "of the old version that start during the rollout do not find it",
-        fix=f"add {_LAST} to spec.syncPolicy.syncOptions in {place.origin.file}",
-        related=(name,),
+        fix=f"set {name} to {value} in {place.origin.file}"
+        if place is not options
+        else f"add {_LAST} to spec.syncPolicy.syncOptions in {place.origin.file}",
+        related=(hashed,),
     )
 
 

@@ -72,7 +72,7 @@ def _breach(at: Place, field: str, outcome: str, placement: Placement, pools: tu
     return Breach(
         at=at,
         problem=f"no node pool of the cluster admits {outcome}",
-        fix=f"correct {field} in {at.origin.file}, or the pools in cluster.yaml",
+        fix=f"correct {field} in {at.origin.file}, or the pools in {pools[0].place.origin.file}",
         evidence="\n".join(f"pool {pool.name}: {_refusal(placement, pool).sentence}" for pool in pools),
         related=tuple(pool.place for pool in pools),
     )

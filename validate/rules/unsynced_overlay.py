@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from posixpath import dirname
+from fnmatch import fnmatchcase
+from posixpath import basename, dirname
 from typing import TYPE_CHECKING, NamedTuple
 
-from validate.argocd.projects import DEFAULT, Rendered, idle, normalized, project_of, refusals
+from validate.argocd.projects import DEFAULT, Refusal, Rendered, idle, normalized, project_of, refusals
 from validate.cluster.scope import is_cluster_wide
 from validate.place import Origin, Spot, Writer
 from validate.rules.rule import Breach, RepositoryRule
 from validate.rules.subjects import the_applications
+from validate.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from validate.argocd.applications import SyncedPath
     from validate.overlay import Overlay, Repository
+    from validate.place import Place
 
 _NEUTRAL = "."
 _HEAD = "HEAD"
@@ -67,8 +70,12 @@ class UnsyncedOverlay(RepositoryRule[_Seen]):
         applications = the_applications(repository)
         synced = repository.synced or ()
         paths = {one.path for one in synced}
+        # Where a generator looks beside all overlays, that may be why none is synced.
+        barren = [one for one in repository.barren if not any(_looks_for(one, overlay) for overlay in facts)]
+        for generator in barren:
+            yield "", _barren(generator)
         for overlay, seen in facts.items():
-            if overlay != _NEUTRAL and overlay not in paths:
+            if not barren and overlay != _NEUTRAL and overlay not in paths:
                 yield overlay, _unsynced(overlay, seen.file, synced)
         for application in applications:
             if application.path not in (*repository.overlays, _NEUTRAL) and not _holds(
@@ -82,6 +89,28 @@ class UnsyncedOverlay(RepositoryRule[_Seen]):
 def _holds(application: SyncedPath, repository: Repository) -> bool:
     """Whether the path is where applications themselves are kept: an app of apps."""
     return any(one.place.origin.file.startswith(f"{application.path}/") for one in repository.synced or ())
+
+
+def _asked(generator: Place) -> list[Place]:
+    """Return the paths of directories and files that a git generator looks for."""
+    entries = [entry for kind in ("directories", "files") for entry in generator.at("git", kind).each()]
+    return [entry / "path" for entry in entries if not (entry / "exclude").value]
+
+
+def _looks_for(generator: Place, overlay: str) -> bool:
+    """Whether it would find the overlay, if the overlay had the file that it asks for."""
+    return any(fnmatchcase(f"{overlay}/{basename(path.text)}", path.text) for path in _asked(generator))
+
+
+def _barren(generator: Place) -> Breach:
+    asked = _asked(generator)
+    at = asked[0] if asked else generator
+    nothing = f"nothing here matches {' or '.join(place.text for place in asked)}" if asked else "it is empty"
+    return Breach(
+        at=at,
+        problem=f"the generator makes no application, as {nothing}: Argo CD syncs no overlay for it",
+        fix=f"correct it in {at.origin.file}",
+    )
 
 
 def _unsynced(overlay: str, file: str, synced: Sequence[SyncedPath]) -> Breach:
@@ -105,10 +134,8 @@ def _astray(application: SyncedPath, overlays: Sequence[str]) -> Breach:
 
 
 def _near(wrong: str, right: Iterable[str]) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415 - 2 ms, and only where something is wrong
-
-    near = get_close_matches(wrong, list(right), 1)
-    return f" to {near[0]}" if near else ""
+    near = nearest(wrong, right)
+    return f" to {near}" if near else ""
 
 
 def _each_once(breaches: Iterable[Breach]) -> Iterator[Breach]:
@@ -135,7 +162,8 @@ def _disagreements(applications: Sequence[SyncedPath], facts: Mapping[str, _Seen
                 fix=f"give each its own name in {name.origin.file}, as with {{{{ .path.basename }}}}",
             )
         yield from _read_elsewhere(application)
-        yield from _refused(application, facts)
+        yield from _homeless(application)
+    yield from _refused(applications, facts)
     projects = applications[0].projects if applications else ()
     known = {(one / "metadata" / "name").text for one in projects}
     # Where a name is wrong, that is what leaves a project to nobody.
@@ -170,25 +198,41 @@ def _read_elsewhere(application: SyncedPath) -> Iterator[Breach]:
             )
 
 
-def _refused(application: SyncedPath, facts: Mapping[str, _Seen]) -> Iterator[Breach]:
-    projects = {(one / "metadata" / "name").text: one for one in application.projects}
+def _homeless(application: SyncedPath) -> Iterator[Breach]:
+    """Ask whether the project of an application is there."""
+    projects = _projects(application)
     name, at = project_of(application), application.written.at("spec", "project")
-    if name not in projects:
-        # Without any project beside it, nobody knows which ones Argo CD has.
-        if projects and name != DEFAULT:
-            yield Breach(
-                at=at,
-                problem=f"the application belongs to the project {name}, which argocd/ does not have: "
-                "Argo CD syncs nothing of it",
-                fix=f"correct the project{_near(name, projects)} in {at.origin.file}",
-                related=tuple(project.at("metadata", "name") for project in projects.values())[:1],
-            )
-        return
-    seen = facts.get(application.path)
-    for refusal in refusals(projects[name], application, seen.rendered) if seen else ():
+    # Without any project beside it, nobody knows which ones Argo CD has.
+    if projects and name not in {*projects, DEFAULT}:
+        yield Breach(
+            at=at,
+            problem=f"the application belongs to the project {name}, which argocd/ does not have: "
+            "Argo CD syncs nothing of it",
+            fix=f"correct the project{_near(name, projects)} in {at.origin.file}",
+            related=tuple(project.at("metadata", "name") for project in projects.values())[:1],
+        )
+
+
+def _refused(applications: Sequence[SyncedPath], facts: Mapping[str, _Seen]) -> Iterator[Breach]:
+    """Ask the project of each application; what it says of several is said once."""
+    first: dict[tuple[Origin, str], Refusal] = {}
+    paths: dict[tuple[Origin, str], list[str]] = {}
+    for application in applications:
+        name, seen = project_of(application), facts.get(application.path)
+        project = _projects(application).get(name)
+        for refusal in refusals(project, application, seen.rendered) if project and seen else ():
+            said = refusal.at.origin, f"the project {name} {refusal.problem}"
+            first.setdefault(said, refusal)
+            paths.setdefault(said, []).append(application.path)
+    for said, refusal in first.items():
+        _, problem = said
         yield Breach(
             at=refusal.at,
-            problem=f"the project {name} {refusal.problem}: Argo CD refuses to sync {application.path}",
+            problem=f"{problem}: Argo CD refuses to sync {', '.join(dict.fromkeys(paths[said]))}",
             fix=f"permit it in {refusal.at.origin.file}, or do without it",
             related=(refusal.about,),
         )
+
+
+def _projects(application: SyncedPath) -> dict[str, Place]:
+    return {(one / "metadata" / "name").text: one for one in application.projects}
