@@ -168,10 +168,12 @@ class Cluster:
         assert pod.watched.wait(20), f"nobody watches {pod.name}"
         return pod
 
-    def is_asked(self, method: str) -> None:
-        """Wait for a call with that method."""
+    def is_asked(self, method: str, times: int = 1) -> None:
+        """Wait for so many calls with that method."""
         with self._asked:
-            assert self._asked.wait_for(lambda: any(call.startswith(method) for call in self.calls), 20)
+            assert self._asked.wait_for(
+                lambda: sum(call.startswith(method) for call in self.calls) >= times, 20
+            )
 
     def note(self, call: str) -> None:
         with self._asked:

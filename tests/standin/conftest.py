@@ -17,11 +17,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from kubernetes import client
-from tornado.httpclient import AsyncHTTPClient
-from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
-from binderhub.app import make_routes, make_service
+from binderhub.app import make_server, make_service
 from binderhub.configuration import Configuration
 from tests.e2e.streams import EventStream, build_url
 from tests.standin.cluster import Cluster
@@ -29,6 +27,8 @@ from tests.standin.cluster import Cluster
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from tornado.httpserver import HTTPServer
 
     from binderhub.base import Service
     from tests.e2e.streams import Event
@@ -203,7 +203,6 @@ def docker_config(tmp_path: Path, registry: Registry) -> Path:
 @pytest.fixture
 def serve(cluster: Cluster, docker_config: Path) -> Iterator[Callable[..., StandIn]]:
     """Return a function that starts a stand-in with a configuration added to the usual one."""
-    AsyncHTTPClient.configure("tornado.curl_httpclient.CurlAsyncHTTPClient")
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -222,7 +221,7 @@ def serve(cluster: Cluster, docker_config: Path) -> Iterator[Callable[..., Stand
         (bound,) = bind_sockets(0, "127.0.0.1")
 
         async def listen() -> HTTPServer:
-            server = HTTPServer(make_routes(service), xheaders=True)
+            server = make_server(service)
             server.add_socket(bound)
             return server
 

@@ -159,16 +159,15 @@ def test_a_build_goes_on_without_its_client(standin, cluster) -> None:
     pod = cluster.created()
     pod.becomes("Running")
     stream.close()
-    watch = started[0]
 
     def has_ended() -> bool:
         # That the client has gone is noticed by the next thing that is to be said.
         pod.says(step(1))
         cluster.break_off()
-        return watch.done()
+        return all(task.done() for task in started)
 
     until(has_ended)
-    assert watch.result() is None
+    assert [task.result() for task in started] == [None, None]
     assert list(cluster.pods.values()) == [pod]
 
 

@@ -54,7 +54,8 @@ def process(mounted, cluster, tmp_path) -> Iterator[StandIn]:
     """One that runs on its own."""
     port = free_port()
     (mounted / "config.d" / "99-here.yaml").write_text(
-        f"BinderHub: {{port: {port}, registry_class: binderhub.registry.FakeRegistry}}\n"
+        "BinderHub:\n"
+        f"  {{port: {port}, registry_class: binderhub.registry.FakeRegistry, build_cleanup_interval: 1}}\n"
         "GitRepoProvider: {allowed_protocols: [git]}\n"
     )
     kubeconfig = {
@@ -96,16 +97,17 @@ def process(mounted, cluster, tmp_path) -> Iterator[StandIn]:
 def test_it_serves_cleans_up_and_makes_the_pod_that_validate_prints(process, cluster) -> None:
     command = [sys.executable, "-m", "validate", "build-pod", "kind"]
     printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    cluster.is_asked("GET", times=2)
+    (cleaned_up,) = set(cluster.calls)
+    assert cleaned_up.endswith("/namespaces/binderhub/pods?labelSelector=component=binderhub-build")
     versions = json.loads(process.get("versions").body)
     assert versions["binderhub"].startswith("stand-in of binderhub-service")
     assert process.get("health").status == 503
-    # The registry of the configuration is not to be had here, so that there is no image, and a build.
     stream = process.build()
     created = cluster.created()
     assert created.namespace == "binderhub"
     created.ends("Succeeded")
     assert stream.transcript().image.endswith(f":{REF}")
-    assert cluster.calls[0].endswith("/binderhub/pods?labelSelector=component=binderhub-build")
     assert of_any_build(created.body, REPO, REF) == of_any_build(
         yaml.safe_load(printed), "https://git.example/r.git", "0123abc"
     )

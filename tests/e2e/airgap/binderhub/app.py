@@ -59,12 +59,9 @@ class StandIn(Application):
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
-        # BinderHub's image has it too. Without it a registry that is not there is no HTTP error.
-        AsyncHTTPClient.configure("tornado.curl_httpclient.CurlAsyncHTTPClient")
         service = make_service(self.configuration)
         port = self.configuration.app("port")
-        # Whoever asks is believed who they are forwarded for.
-        HTTPServer(make_routes(service), xheaders=True).listen(port)
+        make_server(service).listen(port)
         app_log.info("%s, listening on %d", VERSION, port)
         if self.configuration.app("builder_required"):
             cleaner = KubernetesCleaner(self.configuration, service.api())
@@ -102,6 +99,14 @@ def make_service(configuration: Configuration, api: Callable[[], CoreV1Api] | No
         builds=ThreadPoolExecutor(configuration.app("concurrent_build_limit") * 2),
         calls=calls,
     )
+
+
+def make_server(service: Service) -> HTTPServer:
+    """Return what listens."""
+    # BinderHub's image has it too. Without it a registry that is not there is no HTTP error.
+    AsyncHTTPClient.configure("tornado.curl_httpclient.CurlAsyncHTTPClient")
+    # Whoever asks is believed who they are forwarded for.
+    return HTTPServer(make_routes(service), xheaders=True)
 
 
 def make_routes(service: Service) -> Routes:

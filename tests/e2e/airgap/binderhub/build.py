@@ -171,7 +171,7 @@ class BuildExecutor:
                 if event["type"] == "DELETED":
                     self._report(Status.BUILT if phase == "Succeeded" else Status.FAILED)
                     return True
-                if phase in _STATUS and not self._stopped.is_set():
+                if phase in _STATUS:
                     self._report(_STATUS[phase])
                 if phase in {"Succeeded", "Failed"}:
                     delete(self._api, self._build.name, self._namespace)
