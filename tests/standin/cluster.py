@@ -270,9 +270,9 @@ class _Handler(BaseHTTPRequestHandler):
         if pod is None:
             self._answer(404, {"kind": "Status", "code": 404})
             return
-        self._answer(200, pod.body)
         if not self.cluster.keeps:
             pod.goes()
+        self._answer(200, pod.body)
 
     def _list(self, path: str, query: dict[str, str]) -> None:
         pods = self.cluster.matching(self._namespace(path), query.get("labelSelector", ""))

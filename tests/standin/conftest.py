@@ -37,6 +37,7 @@ REPO = "git://git.binder.svc/demo.git"
 REF = "5079765279f1581080fa21b695cd4ec7f835ebc3"
 IMAGE = f"registry.binder.svc:5000/binder/r2d-git-3a-2f-2fgit-2ebinder-2esvc-2fdemo-2egit-5ad678:{REF}"
 NAMESPACE = "binder"
+WAITING = {"phase": "waiting", "message": "Waiting for build to start...\n"}
 # That of the installation whose streams were recorded, as far as a stream depends on it.
 CONFIG = {
     "BinderHub": {
@@ -121,16 +122,19 @@ class Answer(NamedTuple):
 class StandIn:
     """One that serves, and the requests to it."""
 
-    def __init__(self, service: Service, url: str) -> None:
-        self.service = service
+    def __init__(
+        self, url: str, service: Service | None = None, loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
         self.url = url
+        self.service = service
+        self._loop = loop
         self._streams = ExitStack()
 
     def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
         """Ask for something else."""
         request = urllib.request.Request(self.url + path, headers=headers, method=method)
         try:
-            with urllib.request.urlopen(request) as response:
+            with urllib.request.urlopen(request, timeout=60) as response:
                 return Answer(response.status, response.headers, response.read().decode())
         except urllib.error.HTTPError as error:
             with error:
@@ -152,6 +156,20 @@ class StandIn:
         """Ask for a build of whatever the path says; a test that expects no end says when it leaves."""
         url = self.url + path.lstrip("/")
         return self._streams.enter_context(EventStream(url, **{"limit": 60, "linger": 60, **options}))
+
+    def comes_to_wait(self, stream: EventStream) -> None:
+        """Read that a build is waited for, and let it be waited for."""
+        assert next(iter(stream)).data == WAITING
+        self.settle()
+
+    def settle(self) -> None:
+        """Let it come back from sending what was read. What goes wrong before that is not told."""
+
+        async def turn() -> None:
+            for _ in range(10):
+                await asyncio.sleep(0)
+
+        asyncio.run_coroutine_threadsafe(turn(), self._loop).result()
 
     def close(self) -> None:
         self._streams.close()
@@ -226,7 +244,8 @@ def serve(cluster: Cluster, docker_config: Path) -> Iterator[Callable[..., Stand
             return server
 
         server = asyncio.run_coroutine_threadsafe(listen(), loop).result()
-        standin = StandIn(service, f"http://127.0.0.1:{bound.getsockname()[1]}{configuration.base_url}")
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}{configuration.base_url}"
+        standin = StandIn(url, service, loop)
         started.append((service, server, standin))
         return standin
 

@@ -9,9 +9,8 @@ import pytest
 
 import binderhub.builder
 from tests.e2e.streams import Ending
-from tests.standin.conftest import IMAGE, open_after
+from tests.standin.conftest import IMAGE, WAITING, open_after
 
-WAITING = {"phase": "waiting", "message": "Waiting for build to start...\n"}
 UNHANDLED = {
     "phase": "failed",
     "message": "Unhandled error watching for build events. Please try again.\n",
@@ -58,7 +57,7 @@ def test_a_call_that_is_refused_ends_the_stream(standin, cluster, refused, statu
     cluster.refuses = {refused: status}
     cluster.hold(refused)
     stream = standin.build()
-    assert next(iter(stream)).data == WAITING
+    standin.comes_to_wait(stream)
     cluster.release()
     assert told(stream) == [WAITING, UNHANDLED]
     assert stream.ending == Ending.CLOSED
@@ -68,7 +67,7 @@ def test_a_log_that_is_refused_ends_the_stream_and_the_pod_runs_on(standin, clus
     cluster.refuses = {"get pods/log": 403}
     stream = standin.build()
     pod = cluster.created()
-    next(iter(stream))
+    standin.comes_to_wait(stream)
     pod.becomes("Running")
     assert told(stream) == [WAITING, UNHANDLED]
     assert stream.ending == Ending.CLOSED
@@ -79,7 +78,12 @@ def test_a_deletion_that_is_refused_hides_a_success(standin, cluster) -> None:
     cluster.refuses = {"delete pods": 403}
     stream = standin.build()
     pod = cluster.created()
-    run(stream, pod, SAYS, phase="Succeeded")
+    pod.becomes("Running")
+    pod.says(json.dumps(SAYS) + "\n")
+    for item in stream:
+        if item.data == SAYS:
+            standin.settle()
+            pod.ends("Succeeded")
     assert told(stream) == [WAITING, SAYS, UNHANDLED]
     assert stream.ending == Ending.CLOSED
     assert list(cluster.pods.values()) == [pod]
@@ -89,7 +93,6 @@ def test_a_pod_that_is_gone_already_need_not_be_deleted(standin, cluster) -> Non
     cluster.keeps = True
     stream = standin.build()
     pod = cluster.created()
-    pod.becomes("Running")
     # Whoever deleted it was faster, and the watch has yet to tell.
     cluster.pods.clear()
     pod.ends("Succeeded")
@@ -121,8 +124,9 @@ def test_an_error_while_an_event_is_sent_is_not_told(standin, cluster) -> None:
 def test_a_build_that_no_pod_can_be_made_for_ends_the_stream(serve, cluster) -> None:
     # Nothing is labelled as an image builder, and BinderHub takes the first of none.
     cluster.hold("list pods")
-    stream = serve({"KubernetesBuildExecutor": {"sticky_builds": True}}).build()
-    next(iter(stream))
+    standin = serve({"KubernetesBuildExecutor": {"sticky_builds": True}})
+    stream = standin.build()
+    standin.comes_to_wait(stream)
     cluster.release()
     assert told(stream) == [WAITING, UNHANDLED]
     assert [call.split()[0] for call in cluster.calls] == ["GET"]
@@ -199,7 +203,7 @@ def test_what_would_have_been_launched_is_closed_later_when_the_build_is_lost(
     cluster.refuses = {"create pods": 403}
     cluster.hold("create pods")
     stream = standin.build(query={"build_only": ""}, **open_after(2))
-    next(iter(stream))
+    standin.comes_to_wait(stream)
     cluster.release()
     assert told(stream) == [WAITING, UNHANDLED]
     assert stream.ending == Ending.LEFT

@@ -77,7 +77,7 @@ def process(mounted, cluster, tmp_path) -> Iterator[StandIn]:
     }
     command = [sys.executable, "-m", "binderhub", "--config", str(mounted / "loader/binderhub_config.py")]
     running = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
-    standin = StandIn(None, f"http://127.0.0.1:{port}/")
+    standin = StandIn(f"http://127.0.0.1:{port}/")
     try:
         for _ in range(600):
             with suppress(OSError), socket.create_connection(("127.0.0.1", port)):

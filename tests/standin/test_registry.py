@@ -8,14 +8,13 @@ import json
 import pytest
 
 from tests.e2e.streams import Ending
-from tests.standin.conftest import IMAGE
+from tests.standin.conftest import IMAGE, WAITING
 
 NAME, _, TAG = IMAGE.partition("/")[2].rpartition(":")
 MANIFEST = f"/v2/{NAME}/manifests/{TAG}"
 OCI = "application/vnd.oci.image.manifest.v1+json"
 INTERNAL = {"phase": "failed", "status_code": 500, "message": "Internal Server Error\n"}
 FOUND = {"phase": "ready", "imageName": IMAGE, "message": "Done! Found built image\n"}
-WAITING = {"phase": "waiting", "message": "Waiting for build to start...\n"}
 
 
 def basic(credentials: str) -> str:

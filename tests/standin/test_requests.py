@@ -9,13 +9,12 @@ import pytest
 
 import binderhub.builder
 from tests.e2e.streams import Ending
-from tests.standin.conftest import IMAGE, REF
+from tests.standin.conftest import IMAGE, REF, WAITING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-WAITING = {"phase": "waiting", "message": "Waiting for build to start...\n"}
 GITHUB = "binder-examples/requirements"
 WAITS = {"linger": 0, "until": lambda event: event.phase == "waiting"}
 
