@@ -119,7 +119,9 @@ def _stays_empty(volume: Place, pod: PodView, container: ContainerView) -> bool:
     users = {
         each.name for each in pod.all_containers for mount in each.mounts if (mount / "name").value == name
     }
-    return (volume / "emptyDir").exists and users <= {container.name}
+    # A volume without a source is an emptyDir.
+    is_empty = (volume / "emptyDir").exists or volume.mapping.keys() <= {"name"}
+    return is_empty and users <= {container.name}
 
 
 def is_credential(path: Path, value: Json) -> bool:

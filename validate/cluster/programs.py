@@ -32,7 +32,7 @@ _HOOKS = (
 )
 _HOLDERS = ("ConfigMap", "Secret")
 _VOLUMES = ("configMap", "secret", "projected")
-_EXECUTABLE = 0o111
+_EXECUTABLE, _READABLE_BY_OTHERS = 0o111, 0o004
 # What a daemon makes while it runs, which other rules follow.
 _SOCKET = ".sock"
 _LONGEST = 3
@@ -118,6 +118,7 @@ def _faults(pod: PodView, together: tuple[KubeObject, ...], unmounted: Sequence[
     }
     for container in containers:
         yield from container.judge_paths(elsewhere)
+        yield from container.judge_mounts()
         yield from container.judge_texts(shared)
         yield from container.judge_commands()
 
@@ -165,6 +166,32 @@ class _Container:
                 where = f"mounted at {file.path}" if file.path else "mounted nowhere"
                 problem = f"{self.who} uses {word.path}, and {name} of {file.place.document.title} is {where}"
                 yield Fault(word.at, problem, (file.place,))
+
+    def judge_mounts(self) -> Iterator[Fault]:
+        """Yield the files that belong to root, and that the user of the container may not read."""
+        user = self.user
+        group = self.pod.spec.at("securityContext", "fsGroup")
+        if not user or group.exists:
+            return
+        for mount in self.view.mounts:
+            volume = self.pod.volume((mount / "name").text)
+            for source in (volume / kind for kind in _VOLUMES) if volume else ():
+                mode = source / "defaultMode"
+                if isinstance(mode.value, int) and not mode.value & _READABLE_BY_OTHERS:
+                    problem = (
+                        f"{self.who} runs as user {user}, which may not read what is mounted at "
+                        f"{mount_path(mount)}: its files belong to root, with mode {mode.value:04o}"
+                    )
+                    yield Fault(mode, problem, (group,))
+
+    @property
+    def user(self) -> int:
+        """The user that the container runs as, 0 where that is root or up to the image."""
+        for context in (self.view.place / "securityContext", self.pod.spec / "securityContext"):
+            user = (context / "runAsUser").value
+            if isinstance(user, int):
+                return user
+        return 0
 
     def judge_texts(self, shared: Mapping[str, str]) -> Iterator[Fault]:
         """Yield the directories that a text uses, another container mounts, and this one does not."""

@@ -321,3 +321,62 @@ def _grant(rule: Place, role_ref: Place, namespace: str) -> Grant:
         rule=rule,
         role_ref=role_ref,
     )
+
+
+# Writing one of these is to choose what runs, and as whom.
+_WORKLOADS = frozenset(
+    "pods deployments daemonsets statefulsets replicasets replicationcontrollers jobs cronjobs".split()
+)
+_WRITING = frozenset({"create", "patch", "update"})
+_READING = frozenset({"get", "list", "watch"})
+
+
+def escalations(grant: Grant) -> Iterator[tuple[Place, str]]:
+    """Yield what in a grant leads to the rights of others, with a clause that begins with a verb."""
+    fields = {"verbs": grant.verbs, "resources": grant.resources, "apiGroups": grant.groups}
+    wide = [field for field, values in fields.items() if _ALL in values]
+    if wide:
+        place = grant.rule / wide[0]
+        yield place, f"holds {wide[0]}: [*], which is more than it can need"
+    elif not grant.names and grant.resources & _WORKLOADS and grant.verbs & _WRITING:
+        written = ", ".join(sorted(grant.resources & _WORKLOADS))
+        yield (
+            grant.rule / "resources",
+            f"may write any of the {written}, and so run anything as docker-api",
+        )
+    elif not grant.names and "secrets" in grant.resources and grant.verbs & _READING:
+        yield grant.rule / "resources", "may read every Secret of the namespace"
+
+
+def idle_rights(objects: Iterable[KubeObject]) -> Iterator[tuple[Place, str]]:
+    """Yield the rights that nobody of the tree has, each with a sentence.
+
+    Users and groups are outside of it, and so are ServiceAccounts of other namespaces.
+    """
+    together = tuple(objects)
+    accounts = {(item.namespace, item.name) for item in together if item.kind == "ServiceAccount"}
+    used = {
+        (item.namespace, (pod.spec / "serviceAccountName").text or "default")
+        for item in together
+        if (pod := item.pod) is not None
+    }
+    bound = set()
+    for binding in together:
+        if binding.group != _GROUP or binding.kind not in ("RoleBinding", "ClusterRoleBinding"):
+            continue
+        reference, subjects = binding.place / "roleRef", list((binding.place / "subjects").each())
+        bound.add(((reference / "kind").text, (reference / "name").text, binding.namespace))
+        if not subjects:
+            yield binding.place / "subjects", f"{binding.title} gives its role to nobody"
+        for subject in subjects:
+            account = ((subject / "namespace").text or binding.namespace, (subject / "name").text)
+            known = (subject / "kind").value == "ServiceAccount" and account in accounts
+            # As default, pods run that are not of the tree.
+            if known and account not in used and account[1] != "default":
+                yield subject / "name", f"{binding.title} gives rights to {account[1]}, which no pod runs as"
+    for item in together:
+        if item.group == _GROUP and item.kind == "Role":
+            if ("Role", item.name, item.namespace) not in bound:
+                yield item.place / "metadata" / "name", f"no binding gives {item.title} to anybody"
+            elif not (item.place / "rules").items:
+                yield item.place / "rules", f"{item.title} allows nothing"

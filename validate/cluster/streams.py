@@ -46,6 +46,9 @@ def obstacles(
     if way.kind == "HTTPRoute":
         yield from _of_route(way, length)
     if way.kind == "Ingress":
+        if not _class_of(way):
+            place = way.place.at("spec", "ingressClassName")
+            yield Obstacle(place, "no class says which controller serves it", "the class of that controller")
         yield from _of_nginx(way, objects, silence)
         if _class_of(way) in _GOOGLE_CLASSES:
             yield from _of_google(services)

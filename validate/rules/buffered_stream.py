@@ -30,8 +30,10 @@ class BufferedStream(OverlayRule):
     the next byte, or bounds the whole response, cuts the stream: the build goes on, and nobody hears of
     it (jupyterhub/binderhub issue 140).
 
-    Which annotation counts depends on the controller: `nginx.ingress.kubernetes.io/...` is read by
-    ingress-nginx, `nginx.org/...` by F5's controller, and each ignores the other's.
+    Which controller serves an Ingress is what `ingressClassName` says; without it, whichever is the default
+    of the cluster, or none. Which annotation counts depends on the controller:
+    `nginx.ingress.kubernetes.io/...` is read by ingress-nginx, `nginx.org/...` by F5's controller, and each
+    ignores the other's.
     """
 
     id = "buffered-stream"

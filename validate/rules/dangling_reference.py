@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from validate.cluster.external_secrets import wants
+from validate.cluster.placeholders import placeholders
 from validate.cluster.programs import faults
 from validate.cluster.references import dangling
 from validate.rules.rule import Breach, OverlayRule
@@ -26,6 +28,10 @@ class DanglingReference(OverlayRule):
     elsewhere, a script that `sh` takes for the name of a file, a variable that `set -u` insists on. Where
     the overlay has the file, or the text, both ends are known and are compared.
 
+    An ExternalSecret is no Secret yet: one that reads from no store, or whose template uses a value that
+    it does not fetch, makes none. Neither does one with the account, identity or vault that a component
+    has for a placeholder.
+
     What operators make counts as produced: an ExternalSecret, a SealedSecret or a Certificate is as good
     as its Secret. References that say `optional: true` may dangle. What exists in the cluster without
     being in this repository is declared under `provides` in `cluster.yaml`.
@@ -43,6 +49,19 @@ class DanglingReference(OverlayRule):
                 problem=why,
                 fix=f"correct {place.value} in {place.origin.file} or add what it names; "
                 "if the cluster has it, say so under provides in cluster.yaml",
+            )
+        for want in wants(overlay.objects):
+            yield Breach(
+                at=want.at,
+                problem=want.sentence,
+                fix=f"{want.fix} in {want.at.origin.file}",
+            )
+        for placeholder in placeholders(overlay.objects):
+            at = placeholder.at
+            yield Breach(
+                at=at,
+                problem=f"{at.document.title} has the placeholder {at.value} for {placeholder.meant}",
+                fix=f"write {placeholder.meant} in a patch of {overlay.name}",
             )
         # Whether BinderHub finds its own configuration is judged by silent-config-failure.
         own = overlay.config.config_file if overlay.config else None

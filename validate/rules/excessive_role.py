@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from validate.cluster.rbac import excess
+from validate.cluster.rbac import escalations, excess, idle_rights
+from validate.cluster.tokens import rights_of
 from validate.rules.rule import Breach, OverlayRule, Severity
-from validate.rules.subjects import the_grants
+from validate.rules.subjects import the_binder, the_grants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ExcessiveRole(OverlayRule):
-    """BinderHub may do more than it ever does.
+    """BinderHub may do more than it ever does, or rights are given that nobody needs.
 
     BinderHub answers requests of strangers, and its token is that of its ServiceAccount. Whoever
     takes it over may do what the role says: with `secrets` read the push credentials, with
@@ -25,6 +26,11 @@ class ExcessiveRole(OverlayRule):
 
     BinderHub calls the API server for five things: `create`, `delete`, `list`, `watch` on `pods`, and
     `get` on `pods/log`, all in the namespace of the build pods. Grant these in a Role.
+
+    Whoever else holds rights in this namespace is as near to docker-api: who may write a workload, without
+    naming which, may write one that runs as docker-api. A Role that no binding gives to anybody, and a
+    binding to a ServiceAccount that no pod runs as, are rights without a use: mostly, somebody else was
+    meant, and goes without.
     """
 
     id = "excessive-role"
@@ -44,6 +50,30 @@ class ExcessiveRole(OverlayRule):
             yield _spare(group, namespace)
         if not spare:
             yield from _cluster_roles(grants, namespace)
+        yield from _of_others(overlay)
+        # Without any grant, the role of BinderHub is what insufficient-role is about.
+        for place, problem in idle_rights(overlay.objects) if grants.grants else ():
+            yield Breach(
+                at=place,
+                problem=problem,
+                fix=f"complete it in {place.origin.file}, or delete what nobody needs",
+            )
+
+
+def _of_others(overlay: Overlay) -> Iterator[Breach]:
+    """Yield the rights of other pods that lead to those of docker-api."""
+    binder = the_binder(overlay).object
+    seen = set()
+    for pod in overlay.pods:
+        for grant in rights_of(pod, overlay.objects).grants if pod.owner is not binder else ():
+            for at, sentence in escalations(grant):
+                if at.origin not in seen:
+                    seen.add(at.origin)
+                    yield Breach(
+                        at=at,
+                        problem=f"{pod.owner.title} {sentence}",
+                        fix=f"grant what it calls, and name the objects, in {at.origin.file}",
+                    )
 
 
 def _spare(group: list[tuple[Place, str]], namespace: str) -> Breach:

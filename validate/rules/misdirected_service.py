@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from validate.cluster.selections import selections
+from validate.cluster.selectors import selects
+from validate.cluster.services import selected_pods
 from validate.rules.rule import Breach, NotApplicable, OverlayRule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from validate.cluster.objects import KubeObject
     from validate.cluster.selections import Selection, Target
     from validate.overlay import Overlay
     from validate.place import Place
@@ -37,6 +40,9 @@ class MisdirectedService(OverlayRule):
     that asks for a label too many has no pods at all. A disruption budget, a network policy or a
     monitor that selects nothing is silent about it, and does nothing.
 
+    A Service whose pods are there and are none (`replicas: 0`), or have no port of the name that it asks
+    for, answers nobody either. A budget that lets no pod go keeps its node from being drained for ever.
+
     Put `app.kubernetes.io/component` into every selector, with the value that the pods have. Build
     pods count as well: they are in the same namespace, labelled `component: binderhub-build`.
     """
@@ -57,6 +63,10 @@ class MisdirectedService(OverlayRule):
                     yield self._nobody(selection)
             elif len(selection.selected) > 1 and selection.by.kind in _FOR_SEVERAL:
                 yield self._several(selection)
+            elif selection.by.kind == "Service":
+                yield from _nowhere(selection.by, overlay)
+            elif selection.by.kind == "PodDisruptionBudget":
+                yield from _never(selection.by, overlay)
 
     def _nobody(self, selection: Selection) -> Breach:
         near = selection.nearest()
@@ -80,6 +90,59 @@ class MisdirectedService(OverlayRule):
             evidence="\n".join(f"only {one.title} has {_tellings(selection, one)}" for one in selected),
             related=tuple(place for one in selected for place in _labels(one)),
         )
+
+
+def _nowhere(service: KubeObject, overlay: Overlay) -> Iterator[Breach]:
+    """Yield why no request arrives at the pods that a Service selects."""
+    pods = tuple(selected_pods(service, overlay.objects))
+    counts = [pod.owner.place.at("spec", "replicas") for pod in pods]
+    if pods and all(count.value == 0 for count in counts):
+        yield Breach(
+            at=counts[0],
+            problem=f"{service.title} selects pods of which there are none, so every request to it fails",
+            fix=f"set replicas to 1 in {counts[0].origin.file}",
+            related=(service.place.at("spec", "selector"),),
+        )
+    # Which ports lead to BinderHub is judged by port-mismatch.
+    binder = overlay.binder
+    if binder and any(pod.owner is binder.object for pod in pods):
+        return
+    for port in service.place.at("spec", "ports").each():
+        target = port / "targetPort"
+        names = {(declared / "name").text for pod in pods for one in pod.containers for declared in one.ports}
+        if pods and target.text and target.text not in names:
+            yield Breach(
+                at=target,
+                problem=f"{service.title} asks for the port {target.text}, and its pods have "
+                f"{_listed(names) or 'no port with a name'}: every request to it fails",
+                fix=f"name a port that the pods have in {target.origin.file}",
+                related=tuple(pod.template.at("spec", "containers") for pod in pods),
+            )
+
+
+def _never(budget: KubeObject, overlay: Overlay) -> Iterator[Breach]:
+    """Yield why a budget lets no pod go."""
+    spec = budget.place / "spec"
+    most, least = spec / "maxUnavailable", spec / "minAvailable"
+    selector = spec / "selector"
+    replicas = [
+        count if isinstance(count := item.place.at("spec", "replicas").value, int) else 1
+        for item in overlay.of_kind("Deployment", "StatefulSet")
+        if item.namespace == budget.namespace and item.pod and selects(selector, item.pod.labels)
+    ]
+    closed = most.value in (0, "0", "0%") or least.value == "100%"
+    closed = closed or (isinstance(least.value, int) and 0 < sum(replicas) <= least.value)
+    if closed or not (most.exists or least.exists):
+        at = least if least.exists else most
+        yield Breach(
+            at=at,
+            problem=f"{budget.title} lets no pod go, so the node that has one is never drained",
+            fix=f"set maxUnavailable to 1 in {at.origin.file}",
+        )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(filter(None, names)))
 
 
 def _labels(target: Target) -> tuple[Place, ...]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from validate.cluster.ports import admits, declared_ports, port_number, probe_ports
 from validate.cluster.selectors import selects, selects_map
+from validate.cluster.services import services_of
 from validate.rules.rule import Breach, OverlayRule
 from validate.rules.subjects import the_binder, the_config
 
@@ -16,13 +17,23 @@ if TYPE_CHECKING:
     from validate.place import Place
 
 
+# Annotations by which controllers change the path on the way.
+_REWRITES = {
+    "nginx.ingress.kubernetes.io/rewrite-target",
+    "nginx.org/rewrites",
+    "traefik.ingress.kubernetes.io/router.middlewares",
+}
+
+
 class PortMismatch(OverlayRule):
-    """Something asks for BinderHub at a port where it does not listen.
+    """Something asks for BinderHub at a port, or below a path, where it does not listen.
 
     BinderHub listens at `BinderHub.port`, 8585 where it is not set. The port of the container is a
     name for that number, and Service, probes and network policies refer to the name or repeat the
     number. Where they disagree, the pod never becomes ready, the Service answers "connection
     refused" (502 behind an Ingress), or a network policy drops every request without a trace.
+
+    An Ingress passes the path on as it is. One whose path has nothing of `base_url` below it answers 404.
 
     Use the name of the container's port everywhere, and the number in two places: `BinderHub.port`
     and `containerPort`. The port of a Service that an Ingress or a route names is judged by
@@ -64,6 +75,29 @@ class PortMismatch(OverlayRule):
             declared = next(binder.container.ports, None) if isinstance(value, str) else None
             seam = declared / "name" if declared is not None else port
             yield _breach(same[0][0], [place for _, place in same], seam, number)
+        yield from _other_paths(overlay, binder, config.trait("BinderHub", "base_url"))
+
+
+def _other_paths(overlay: Overlay, binder: Workload, base_url: Place) -> Iterator[Breach]:
+    """Yield the paths of Ingresses to BinderHub below which it answers nothing."""
+    services = {item.name for item in services_of(binder.pod, overlay.objects)}
+    answered = f"/{base_url.text.strip('/')}/".replace("//", "/")
+    for ingress in overlay.of_kind("Ingress"):
+        if _REWRITES & ingress.annotations.keys():
+            continue
+        for rule in ingress.place.at("spec", "rules").each():
+            for path in rule.at("http", "paths").each():
+                asked = f"/{(path / 'path').text.strip('/')}/".replace("//", "/")
+                known = (path / "pathType").text in ("Prefix", "Exact")
+                apart = not answered.startswith(asked) and not asked.startswith(answered)
+                if known and apart and path.at("backend", "service", "name").text in services:
+                    yield Breach(
+                        at=path / "path",
+                        problem=f"{ingress.title} passes on what is below {asked}, and BinderHub answers "
+                        f"below {answered}: every request gets 404",
+                        fix=f"write / or {answered} in {path.origin.file}",
+                        related=(base_url,) if base_url.exists else (),
+                    )
 
 
 def _asked(overlay: Overlay, binder: Workload) -> Iterator[tuple[str, Place]]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from validate.place import Place
 
 _LABEL = "hub.jupyter.org/network-access-hub"
+_NAME = "JUPYTERHUB_SERVICE_NAME"
+_SCOPES = "JUPYTERHUB_OAUTH_ACCESS_SCOPES"
 _LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -28,7 +30,10 @@ class UnreadyHubWiring(OverlayRule):
     must be that. A large deployment met the label and the address one after the other
     (2i2c-org/infrastructure issues 8453 and 8568).
 
-    `components/jupyterhub` sets all three. The address must be one inside the cluster, and end with
+    `JUPYTERHUB_SERVICE_NAME` makes the scope `access:services!service=<name>` necessary. Without it, and
+    without other scopes, any token of the hub may build: that of a notebook server as well.
+
+    `components/jupyterhub` sets all of them. The address must be one inside the cluster, and end with
     `/hub/api`.
     """
 
@@ -60,6 +65,17 @@ class UnreadyHubWiring(OverlayRule):
                 fix=f'add {_LABEL}: "true" to the pod labels in {labels.origin.file}',
                 related=(enabled,),
             )
+        name = binder.container.env(_NAME)
+        scoped = binder.container.env(_SCOPES) or config.trait("HubOAuth", "access_scopes").exists
+        if not scoped and (name is None or not ((name / "value").text or (name / "valueFrom").exists)):
+            place = name or binder.container.place / "env"
+            yield Breach(
+                at=place,
+                problem=f"auth_enabled is on, and {_NAME} is not set: any token of the hub may build, "
+                "whatever it was given for",
+                fix=f"set {_NAME} to the name of the hub's service in {place.origin.file}",
+                related=(enabled,),
+            )
         yield from _prefix(overlay, binder, config.trait("BinderHub", "base_url"))
 
 
@@ -88,7 +104,7 @@ def _problem(address: Place) -> str:
 
 
 def _prefix(overlay: Overlay, binder: Workload, base_url: Place) -> Iterator[Breach]:
-    service = binder.container.env("JUPYTERHUB_SERVICE_NAME")
+    service = binder.container.env(_NAME)
     name = (service / "value").text if service is not None else ""
     # At a host of its own, BinderHub may have any prefix.
     if service is None or not name or next(overlay.of_kind("Ingress", "HTTPRoute"), None):
