@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubernetes import watch
@@ -11,7 +12,7 @@ from kubernetes.client import ApiException
 from urllib3.exceptions import HTTPError
 
 from tests.e2e.installation import effective_config
-from tests.e2e.streams import EventStream, Transcript, build_url
+from tests.e2e.streams import EventStream, Transcript, build_url, normalise, read
 from validate.binderhub.buildpod import BuildInputs, predict
 from validate.binderhub.names import build_name, image_name
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tests.e2e.world import World
 
 NAMESPACE = "binderhub"
+_RECORDED = Path(__file__).parents[1] / "standin" / "streams"
 BUILD_POD = "component=binderhub-build"
 # A build of a few layers takes ten seconds; ten at once on two cores, minutes.
 LIMIT = 180
@@ -97,6 +99,11 @@ class Builds:
             yield states
         finally:
             watching.stop()
+
+
+def recorded(case: str) -> list[str]:
+    """Return the stream of the real BinderHub for a case, as steps."""
+    return normalise(read(_RECORDED / f"{case}.txt"))
 
 
 def build_pods(kube: Kube, namespace: str = NAMESPACE) -> list[Any]:

@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.builds import Builds, build_pods
 from tests.e2e.cluster import CORE, Ports
 from tests.e2e.errors import CannotRunError
-from tests.e2e.kube import until
+from tests.e2e.kube import summary, until
 from tests.e2e.measures import Measures
 from tests.e2e.preflight import engine, free_port
 from tests.e2e.repositories import DEMO, Repository
@@ -99,12 +99,12 @@ def install(world: World) -> Iterator[Callable[..., Installation]]:
         nonlocal changed
         changed = True
         installation = world.installation.but(**changes)
-        world.application.sync(installation.render())
+        world.install(installation)
         return installation
 
     yield sync
     if changed:
-        world.application.sync(world.installation.render())
+        world.install(world.installation)
 
 
 @pytest.fixture(autouse=True)
@@ -114,10 +114,15 @@ def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     if "world" not in request.fixturenames:
         return
     world = request.getfixturevalue("world")
-    until(
-        "no build pod is left", lambda: not build_pods(world.kube), seconds=_CLEAN_SECONDS,
-        state=lambda: [pod.metadata.name for pod in build_pods(world.kube)],
-    )  # fmt: skip
+    try:
+        until(
+            "no build pod is left", lambda: not build_pods(world.kube), seconds=_CLEAN_SECONDS,
+            state=lambda: [summary(pod) for pod in build_pods(world.kube)],
+        )  # fmt: skip
+    finally:
+        # What one test leaves is not the next one's fault.
+        for pod in build_pods(world.kube):
+            world.kube.core.delete_namespaced_pod(pod.metadata.name, "binderhub", grace_period_seconds=0)
     for pod in world.kube.pods("binderhub", "app.kubernetes.io/component=docker-api"):
         left = world.kube.run_in(pod, "docker", "ps", "--all", "--quiet", container="docker-api")
         assert not left.strip(), f"containers left in {pod.metadata.name}: {left}"

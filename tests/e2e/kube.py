@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _POLL_SECONDS = 0.25
-# What an API server says that begins, ends, or changes its mind; the next question gets an answer.
-_PASSING = (urllib3.exceptions.HTTPError, ConnectionError)
+# What is heard of an API server that begins or ends; the next question gets an answer.
+_PASSING = (ApiException, urllib3.exceptions.HTTPError, ConnectionError)
 
 
 class NotReachedError(AssertionError):
@@ -41,7 +41,7 @@ def until(
             found = check()
             last = "nothing"
         except _PASSING as error:
-            found, last = None, f"the API server does not answer: {error}"
+            found, last = None, f"the API server says: {error}"
         if found:
             return found
         if time.monotonic() > deadline:

@@ -141,8 +141,8 @@ def normalise(transcript: Transcript) -> list[str]:
     """Return what two streams of the same case have in common, a line for each step.
 
     Times, comments, names, and how often something is said are left out. repo2docker's progress becomes
-    one line for each phase in it, in the order of their first lines. Of other messages the first clause
-    is kept::
+    one line for each phase in it, in the order of their first lines; what it says after BinderHub has
+    given the build up is chance as well. Of other messages the first clause is kept::
 
         HTTP 200 text/event-stream
         waiting: Waiting for build to start...
@@ -154,12 +154,15 @@ def normalise(transcript: Transcript) -> list[str]:
     """
     steps = [f"HTTP {transcript.status} {transcript.content_type}"]
     progress: list[str] = []
+    is_given_up = False
     for event in transcript.events:
         step = _step(event)
         if event.phase in _PROGRESS or not event.phase:
-            if step not in progress:
+            if step not in progress and not is_given_up:
                 progress.append(step)
             continue
+        # repo2docker says why; BinderHub does not.
+        is_given_up = is_given_up or (event.is_terminal and not event.message)
         steps += progress
         progress = []
         if steps[-1] != step:

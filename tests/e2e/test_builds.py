@@ -7,26 +7,19 @@ import json
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
-from tests.e2e.builds import LIMIT, build_pods, names
+from tests.e2e.builds import LIMIT, build_pods, names, recorded
 from tests.e2e.cluster import BUILDS, CORE
 from tests.e2e.kube import is_ready, summary, until
 from tests.e2e.repositories import dockerfile
-from tests.e2e.streams import Event, normalise, read
+from tests.e2e.streams import Event, normalise
 from tests.e2e.supply import registries_answer
 from tests.e2e.world import credentials
 
-RECORDED = Path(__file__).parents[1] / "standin" / "streams"
 MANIFESTS = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
 AT_ONCE = 10
-
-
-def recorded(case):
-    """The stream of the real BinderHub for this case, as steps."""
-    return normalise(read(RECORDED / f"{case}.txt"))
 
 
 def manifest(world, image):

@@ -8,12 +8,16 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.request import urlopen
 
 from tests.e2e import supply
 from tests.e2e.cluster import BUILDS, CORE, REGISTRY_PORT, ROOT, Cluster, Ports
 from tests.e2e.errors import CannotRunError
 from tests.e2e.installation import Installation, effective_config, kustomize, references
+from tests.e2e.kube import until
 from tests.e2e.preflight import require_room
 from tests.e2e.repositories import BASE, Repositories
 from tests.e2e.sync import Application
@@ -56,6 +60,26 @@ class World:
     def binderhub_is_real(self) -> bool:
         """Whether BinderHub itself runs, and not what stands in for it."""
         return not any(one.is_stand_in for one in self.sources if one.reference.startswith(supply.BINDERHUB))
+
+
+    def install(self, installation: Installation) -> None:
+        """Sync an installation in the place of the one that is there, and wait until nothing of that answers."""
+        self.application.sync(installation.render())
+        for component in ("binderhub", "registry"):
+            self.kube.the_pod("binderhub", f"app.kubernetes.io/component={component}")
+        self.wait_for_answer()
+
+    def wait_for_answer(self) -> None:
+        """Wait until BinderHub answers at the port of this machine."""
+
+        def answers() -> bool:
+            try:
+                with urlopen(f"{self.url}/versions", timeout=5) as answer:  # noqa: S310 - http, to ourselves
+                    return bool(answer.status == HTTPStatus.OK)
+            except (OSError, HTTPException):
+                return False
+
+        until(f"BinderHub answers at {self.url}", answers, seconds=60)
 
 
 @contextmanager
