@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import urllib3
+import yaml
 from kubernetes import client, config
 from kubernetes.client import ApiException
 from kubernetes.dynamic import DynamicClient
@@ -14,9 +17,9 @@ from kubernetes.stream import stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
 T = TypeVar("T")
+_MANIFESTS = Path(__file__).with_name("manifests")
 _POLL_SECONDS = 0.25
 # What is heard of an API server that begins or ends; the next question gets an answer.
 _PASSING = (ApiException, urllib3.exceptions.HTTPError, ConnectionError)
@@ -60,9 +63,8 @@ class Kube:
         self.client = config.new_client_from_config(str(kubeconfig))
         if user:
             self.client.default_headers["Impersonate-User"] = user
-            namespace = user.split(":")[2]
-            # The groups that the API server itself gives to a ServiceAccount.
-            self.client.default_headers["Impersonate-Group"] = f"system:serviceaccounts:{namespace}"
+            # One of the groups that the API server gives to a ServiceAccount; the client can name but one.
+            self.client.default_headers["Impersonate-Group"] = "system:serviceaccounts"
         self.core = client.CoreV1Api(self.client)
         self.apps = client.AppsV1Api(self.client)
         self._dynamic: DynamicClient | None = None
@@ -131,6 +133,14 @@ class Kube:
         except ApiException as error:
             if error.status != 404:
                 raise
+
+    def refusal(self, value: Mapping[str, Any]) -> str:
+        """Return why the API server would refuse to create an object, nothing where it would not."""
+        try:
+            self.create(value, dry_run=True)
+        except ApiException as error:
+            return reason(error)
+        return ""
 
     def pods(self, namespace: str, selector: str = "") -> list[Any]:
         """Return the pods with these labels."""
@@ -204,6 +214,25 @@ class Kube:
         except ApiException as error:
             return [f"no log: {reason(error)}"]
         return str(text).splitlines()
+
+
+def manifest(name: str) -> list[dict[str, Any]]:
+    """Return the objects of a file in ``manifests/``."""
+    file = _MANIFESTS / f"{name}.yaml"
+    return list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+
+
+@contextmanager
+def applied(kube: Kube, objects: Sequence[Mapping[str, Any]]) -> Iterator[None]:
+    """Have these objects, and delete them in the end."""
+    try:
+        for one in objects:
+            kube.apply(one)
+        yield
+    finally:
+        for one in reversed(objects):
+            metadata = one["metadata"]
+            kube.delete(one["apiVersion"], one["kind"], metadata["name"], metadata.get("namespace"))
 
 
 def _close(api: client.ApiClient) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 from contextlib import contextmanager
 
@@ -28,8 +29,7 @@ SOCKET = "/run/binderhub/binderhub/binderhub/docker-api.sock"
 # How long a person waits for the reason of a failure.
 BOUND = 60
 # No node has this label.
-NOWHERE = {"target": {"kind": "DaemonSet", "name": "docker-api"},
-           "patch": json.dumps([{"op": "add", "path": "/spec/template/spec/nodeSelector/nowhere", "value": "true"}])}  # fmt: skip
+NOWHERE = {"op": "add", "path": "/spec/template/spec/nodeSelector/nowhere", "value": "true"}
 
 
 def text(transcript):
@@ -98,8 +98,8 @@ def secret(world, request):
     """Make a Secret in the namespace of the builds, for one test."""
 
     def make(name, data):
-        world.kube.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": NAMESPACE},
-                          "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}})  # fmt: skip
+        metadata = {"name": name, "namespace": NAMESPACE}
+        world.kube.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data})
         request.addfinalizer(lambda: world.kube.delete("v1", "Secret", name, NAMESPACE))
         return name
 
@@ -110,7 +110,8 @@ def secret(world, request):
 def repo(world, request):
     """Make a repository of a Dockerfile, its ``FROM`` given; each test has its own."""
 
-    def make(*lines, name=request.node.name.replace("_", "-")):
+    def make(*lines):
+        name = re.sub(r"[^a-z0-9-]", "-", request.node.name)
         # A commit of its own in each run: a kept cluster has the images of earlier ones.
         return world.repositories.commit(name, dockerfile(*lines, f"LABEL at={time.time_ns()}"))
 
@@ -118,15 +119,25 @@ def repo(world, request):
 
 
 @pytest.fixture(autouse=True)
-def the_next_build_ends_well(world, builds, request):
+def the_next_build_ends_well(world, builds):
     """Whatever a test did: after it, a build ends well."""
     yield
     repo = world.repositories.commit("after", dockerfile(f"LABEL after={time.time_ns()}"))
     builds.succeed(repo)
 
 
+def json_patch(kind, name, *operations):
+    """A patch for the kustomization of an installation."""
+    return {"target": {"kind": kind, "name": name}, "patch": json.dumps(operations)}
+
+
+def base64_of(text):
+    return base64.b64encode(text.encode()).decode()
+
+
 def credentials(password):
-    auth = base64.b64encode(f"binderhub:{password}".encode()).decode()
+    """The docker configuration of the overlay's registry, with this password."""
+    auth = base64_of(f"binderhub:{password}")
     return json.dumps({"auths": {"http://registry.binderhub.svc:5000": {"auth": auth}}})
 
 
@@ -144,8 +155,8 @@ def test_a_dockerfile_that_fails(builds, repo):
         ("file:///srv/git/demo.git", "main", "Unsupported git url"),
     ],
 )
-def test_a_ref_that_does_not_exist(builds, world, demo, url, ref, says):
-    assert demo
+@pytest.mark.usefixtures("demo")
+def test_a_ref_that_does_not_exist(builds, url, ref, says):
     with builds.recorded_pods() as states:
         transcript = failed(builds.run(Repository(url, ""), ref))
     assert says in text(transcript)
@@ -193,13 +204,12 @@ def test_a_password_that_is_rotated(builds, repo, install, world):
     # As docs/how-to/rotate-credentials.md says: the registry's side, the Secret, and then BinderHub again.
     entry = "binderhub:$2y$05$oxmddd2Rd3OxnyZgee5vFetsdBlecOhVZNboc9yJ4ioLcJLKZqy3."
     rotated = [
-        {"target": {"kind": "Secret", "name": name}, "patch": json.dumps([{"op": "replace", "path": f"/data/{key}",
-         "value": base64.b64encode(value.encode()).decode()}])}
+        json_patch("Secret", name, {"op": "replace", "path": f"/data/{key}", "value": base64_of(value)})
         for name, key, value in (
             ("registry-htpasswd", "htpasswd", entry + "\n"),
             ("registry-credentials", "config.json", credentials("another-throw-away-password")),
         )
-    ]  # fmt: skip
+    ]
     try:
         install(patches=rotated)
         push_base(world)
@@ -274,7 +284,7 @@ def test_a_directory_at_the_socket_path(builds, repo, install, world, node):
 @contextmanager
 def without_docker_api(install, world):
     """Have no docker-api anywhere, and in the end have it again."""
-    install(patches=[NOWHERE])
+    install(patches=[json_patch("DaemonSet", "docker-api", NOWHERE)])
     gone(world, DOCKER_API)
     yield
     install()
@@ -289,9 +299,9 @@ def test_a_daemon_that_hangs(builds, repo, install, world, node):
         "failureThreshold": 2,
         "terminationGracePeriodSeconds": 1,
     }
-    install(patches=[{"target": {"kind": "DaemonSet", "name": "docker-api"}, "patch": json.dumps(
-        [{"op": "add", "path": f"/spec/template/spec/containers/0/livenessProbe/{key}", "value": value}
-         for key, value in probe.items()])}])  # fmt: skip
+    path = "/spec/template/spec/containers/0/livenessProbe"
+    impatient = [{"op": "add", "path": f"{path}/{key}", "value": value} for key, value in probe.items()]
+    install(patches=[json_patch("DaemonSet", "docker-api", *impatient)])
     world.kube.the_pod(NAMESPACE, DOCKER_API)
     world.cluster.on_node(node, "pkill", "-STOP", "-x", "dockerd")
     transcript = failed(builds.run(repo("RUN true")))
@@ -363,4 +373,3 @@ def test_a_build_that_outlives_the_limit(builds, repo, install):
     install(config={"KubernetesCleaner": {"max_age": 10}})
     transcript = failed(builds.run(repo("RUN echo begun && sleep 120")))
     assert normalise(transcript) == recorded("build-pod-killed")
-

@@ -59,11 +59,11 @@ class World:
     @property
     def binderhub_is_real(self) -> bool:
         """Whether BinderHub itself runs, and not what stands in for it."""
-        return not any(one.is_stand_in for one in self.sources if one.reference.startswith(supply.BINDERHUB))
-
+        images = (one for one in self.sources if one.reference.startswith(supply.BINDERHUB))
+        return not any(one.is_stand_in for one in images)
 
     def install(self, installation: Installation) -> None:
-        """Sync an installation in the place of the one that is there, and wait until nothing of that answers."""
+        """Sync an installation in the place of the one that is there, and wait until that is gone."""
         self.application.sync(installation.render())
         for component in ("binderhub", "registry"):
             self.kube.the_pod("binderhub", f"app.kubernetes.io/component={component}")
@@ -74,7 +74,7 @@ class World:
 
         def answers() -> bool:
             try:
-                with urlopen(f"{self.url}/versions", timeout=5) as answer:  # noqa: S310 - http, to ourselves
+                with urlopen(f"{self.url}/versions", timeout=5) as answer:
                     return bool(answer.status == HTTPStatus.OK)
             except (OSError, HTTPException):
                 return False
