@@ -303,13 +303,17 @@ class _Drawing:
     def needed(self) -> Iterator[Arrow]:
         """Yield the connections that the system needs, those of one target by one arrow."""
         sources = {_BINDER: "binder", _BUILD: "build", _DAEMON: "daemon"}
+        ports: dict[Arrow, list[str]] = {}
         for flow in needed_flows(self.system()):
             source = sources.get(flow.source)
             if source and " over " not in flow.target:
-                yield self.arrow(source, flow)
+                arrow = self.arrow(source, flow)
+                ports.setdefault(replace(arrow, ports=""), []).append(arrow.ports)
+        yield from (replace(arrow, ports=", ".join(dict.fromkeys(told))) for arrow, told in ports.items())
 
     def arrow(self, source: str, flow: Flow) -> Arrow:
-        title = flow.target.partition(" (")[0].removeprefix("the ")
+        # Git hosts are one box, whatever protocols they are asked by.
+        title = flow.target.partition(" (")[0].partition(" by ")[0].removeprefix("the ")
         key = "".join(letter for letter in title.lower() if letter.isalnum())
         self.outside.setdefault(key, title)
         decisions = [(route, self.network.decide(*route)) for route in flow.routes]
