@@ -151,7 +151,7 @@ class Cluster(KindCluster):  # type: ignore[misc]  # it has no types
             for node, sources in images.items()
         }
         with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda item: [self._load(item[0], source) for source in item[1]], missing.items()))
+            list(pool.map(self._load_all, missing, missing.values()))
         self._loaded |= {
             _mark(node, source) for node, sources in images.items() for source in sources if source.archive
         }
@@ -173,6 +173,10 @@ class Cluster(KindCluster):  # type: ignore[misc]  # it has no types
             ) from error
         self.ports = Ports(*state["ports"])
         self._loaded = set(state["loaded"])
+
+    def _load_all(self, node: str, sources: Sequence[Source]) -> None:
+        for source in sources:
+            self._load(node, source)
 
     def _load(self, node: str, source: Source) -> None:
         importing = [

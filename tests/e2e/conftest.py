@@ -22,7 +22,7 @@ from tests.e2e.supply import Supply
 from tests.e2e.world import World, bring_up
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from tests.e2e.installation import Installation
 
@@ -129,7 +129,7 @@ def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Put what happened on the cluster into the report of a test that fails."""
     report = yield
     world = item.config.stash.get(_WORLD, None)

@@ -95,11 +95,11 @@ class Kube:
         resource = self.dynamic.resources.get(api_version=value["apiVersion"], kind=value["kind"])
         metadata = value["metadata"]
         options = {"dry_run": "All"} if dry_run else {}
-        applied = resource.server_side_apply(
+        applied: dict[str, Any] = resource.server_side_apply(
             body=dict(value), name=metadata["name"], namespace=metadata.get("namespace"),
             field_manager=manager, force_conflicts=True, **options,
-        )  # fmt: skip
-        return applied.to_dict()
+        ).to_dict()  # fmt: skip
+        return applied
 
     def create(self, value: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
         """Create one object, and return what the API server made of it.
@@ -109,9 +109,9 @@ class Kube:
         """
         resource = self.dynamic.resources.get(api_version=value["apiVersion"], kind=value["kind"])
         options = {"dry_run": "All"} if dry_run else {}
-        return resource.create(
-            body=dict(value), namespace=value["metadata"].get("namespace"), **options
-        ).to_dict()
+        namespace = value["metadata"].get("namespace")
+        created: dict[str, Any] = resource.create(body=dict(value), namespace=namespace, **options).to_dict()
+        return created
 
     def get(
         self, api_version: str, kind: str, name: str, namespace: str | None = None
@@ -119,11 +119,12 @@ class Kube:
         """Return one object, None where there is none."""
         try:
             resource = self.dynamic.resources.get(api_version=api_version, kind=kind)
-            return resource.get(name=name, namespace=namespace).to_dict()
+            found: dict[str, Any] = resource.get(name=name, namespace=namespace).to_dict()
         except ApiException as error:
             if error.status == 404:
                 return None
             raise
+        return found
 
     def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> None:
         """Delete one object, whether or not it is there, and do not wait for it."""
@@ -144,7 +145,8 @@ class Kube:
 
     def pods(self, namespace: str, selector: str = "") -> list[Any]:
         """Return the pods with these labels."""
-        return self.core.list_namespaced_pod(namespace, label_selector=selector).items
+        pods: list[Any] = self.core.list_namespaced_pod(namespace, label_selector=selector).items
+        return pods
 
     def the_pod(self, namespace: str, selector: str, *, seconds: float = 60) -> Any:
         """Wait for exactly one running and ready pod with these labels, none of them on its way out."""

@@ -119,14 +119,16 @@ def is_healthy(value: Mapping[str, Any]) -> bool:
     spec, status = value["spec"], value.get("status") or {}
     if status.get("observedGeneration", 0) < value["metadata"]["generation"]:
         return False
+
+    def count(name: str) -> int:
+        return int(status.get(name, 0))
+
     if value["kind"] == "DaemonSet":
-        wanted = status.get("desiredNumberScheduled", 0)
-        return (
-            status.get("updatedNumberScheduled", 0) >= wanted and status.get("numberAvailable", 0) >= wanted
-        )
-    wanted = spec.get("replicas", 1)
-    counts = [status.get(name, 0) for name in ("updatedReplicas", "availableReplicas")]
-    return all(count >= wanted for count in counts) and status.get("replicas", 0) <= wanted
+        wanted = count("desiredNumberScheduled")
+        return count("updatedNumberScheduled") >= wanted and count("numberAvailable") >= wanted
+    wanted = int(spec.get("replicas", 1))
+    are_new = count("updatedReplicas") >= wanted and count("availableReplicas") >= wanted
+    return are_new and count("replicas") <= wanted
 
 
 def _wave(value: Mapping[str, Any]) -> int:

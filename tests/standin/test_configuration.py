@@ -139,7 +139,7 @@ def test_an_error_in_the_file_ends_the_process_if_that_is_asked_for(tmp_path) ->
     file = tmp_path / "binderhub_config.py"
     file.write_text("1 / 0\n")
     environment = {
-        "PYTHONPATH": f"{ROOT / 'tests/e2e/airgap'}:{ROOT}",
+        "PYTHONPATH": f"{ROOT / 'tests/e2e/airgap/standin'}:{ROOT}",
         "TRAITLETS_APPLICATION_RAISE_CONFIG_FILE_ERROR": "1",
     }
     command = [sys.executable, "-m", "binderhub", "--config", str(file)]

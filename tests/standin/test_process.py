@@ -67,7 +67,7 @@ def process(mounted, cluster, tmp_path) -> Iterator[StandIn]:
     (tmp_path / "kubeconfig").write_text(json.dumps(kubeconfig))
     environment = {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": f"{ROOT / 'tests/e2e/airgap'}:{ROOT}",
+        "PYTHONPATH": f"{ROOT / 'tests/e2e/airgap/standin'}:{ROOT}",
         "HOME": str(tmp_path),
         "KUBECONFIG": str(tmp_path / "kubeconfig"),
         "BUILD_NAMESPACE": "binderhub",

@@ -86,10 +86,10 @@ def repo2docker(reference: str) -> Part:
 
 @cache
 def binderhub(reference: str) -> Part:
-    """Return what stands in for BinderHub: the service in ``binderhub/``, on validate's model."""
+    """Return what stands in for BinderHub: the service in ``standin/``, on validate's model."""
     lock = ROOT / "requirements" / "standin.txt"
     installed = python_packages("binderhub", lock, title="what the stand-in for BinderHub needs, from PyPI")
-    sources = {"validate": ROOT / "validate", "binderhub": _HERE / "binderhub"}
+    sources = {"validate": ROOT / "validate", "binderhub": _HERE / "standin" / "binderhub"}
 
     def lay(layer: Layer) -> None:
         for name, source in sources.items():
@@ -131,5 +131,5 @@ def _image(
             paths.append(own)
         write_archive(bench.target, [Image([reference], paths, settings)])
 
-    inputs = (reference, repr(settings), *files, *_FORM, Path(__file__))
+    inputs: tuple[str | Path, ...] = (reference, repr(settings), *files, *_FORM, Path(__file__))
     return Part(f"{name}.image.tar", f"image {reference}", 0.1, build, inputs, layers)

@@ -17,7 +17,7 @@ author = {f"GIT_{who}_{what}": value
           for what, value in (("NAME", "e2e"), ("EMAIL", "e2e@example.invalid"))}  # fmt: skip
 
 
-def git(*words, **environment):
+def git(*words: str, **environment: str) -> str:
     """Run git on the repository and return what it prints."""
     command = ["git", "-c", "safe.directory=*", "--git-dir", str(repository), *words]
     environment = {**os.environ, **author, **environment}
