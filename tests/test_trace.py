@@ -74,7 +74,7 @@ def traced(root, overlay):
     return trace(read_tree(root, overlay), overlay, render(root, overlay))
 
 
-def edit(text, origin, scalar, number):
+def edit(text, origin, scalar, number=0):
     """Return ``text`` with the value at ``origin`` marked by a number, None where no value is found there."""
     lines = text.splitlines(keepends=True)
     line = lines[origin.line - 1].rstrip("\n")

@@ -13,6 +13,8 @@ from validate.cli import main
 
 ROOT = Path(__file__).parent.parent.parent
 PARTS = ("argocd", "base", "components", "overlays", "policies", "cluster.yaml", "kustomization.yaml")
+# Three overlays show what five would, in half the time.
+LEFT_OUT = ("aks", "gke")
 IDENTITY = {
     "GIT_AUTHOR_NAME": "somebody",
     "GIT_AUTHOR_EMAIL": "somebody@example.org",
@@ -86,6 +88,12 @@ def committed(tmp_path_factory):
             shutil.copytree(source, root / part)
         else:
             shutil.copy(source, root / part)
+    for name in LEFT_OUT:
+        shutil.rmtree(root / "overlays" / name)
+    waivers = root / "policies" / "waivers.yaml"
+    head, *entries = waivers.read_text(encoding="utf-8").split("\n- ")
+    left = [entry for entry in entries if not any(f"overlays/{name}\n" in entry for name in LEFT_OUT)]
+    waivers.write_text("\n- ".join([head, *left]), encoding="utf-8")
     clone = Clone(root, None)
     clone.git("init", "--quiet", "--initial-branch", "main")
     clone.commit("all of it")

@@ -31,7 +31,8 @@ _NAMES = (
 )
 _KEY = re.compile(rf"(?i)(?:.*[^a-z])?(?:{_NAMES})s?(?:[_-]?\d+)?|.*(?:password|token|secret)")
 _ASSIGNED = re.compile(r"""^\s*(?:-\s+)?(?:export\s+)?["']?([\w.$/-]+)["']?\s*[:=]\s*(.*)$""")
-_INLINE = re.compile(rf"""(?i)[\w.-]*(?:{_NAMES})["']?\s*[:=]\s*["']?[^\s"',}}]+""")
+# From where a name begins: from every letter on, a long word would take the square of its length.
+_INLINE = re.compile(rf"""(?i)(?<![\w.-])[\w.-]*(?:{_NAMES})["']?\s*[:=]\s*["']?[^\s"',}}]+""")
 _OPTION = re.compile(rf"(?i)--?[\w-]*(?:{_NAMES})(=.*)?")
 _IN_TEXT = re.compile(
     r"(?i)[a-z][a-z0-9+.-]*://[^/@\s:]*:[^/@\s]+@|-----BEGIN [A-Z ]*PRIVATE KEY|\$2[aby]\$\d|\"auths?\"|"

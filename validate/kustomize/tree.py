@@ -177,8 +177,8 @@ class _Directory:
     def accumulate(self, items: list[Item]) -> list[Item]:
         """Return ``items`` and what this kustomization adds, all transformed by it."""
         items = list(items)
-        for entry in (*self.fields.sequence("resources"), *self.fields.sequence("bases")):
-            _add(items, self.resource(entry))
+        entries = (*self.fields.sequence("resources"), *self.fields.sequence("bases"))
+        _add(items, (item for entry in entries for item in self.resource(entry)))
         self.generators(items)
         for entry in self.fields.sequence("components"):
             directory = self.resolve(str(entry.value))
