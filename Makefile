@@ -54,7 +54,7 @@ setup: $(runtime) $(kustomize) ## Set up what validate needs, and nothing else
 
 .PHONY: test
 test: $(dev) $(kustomize) ## Run the tests; TESTS=tests/cluster for some of them
-	@PATH="$(CURDIR)/.tools:$$PATH" $(python) -m pytest --numprocesses auto $(TESTS)
+	@PATH="$(CURDIR)/.tools:$$PATH" $(python) -m pytest --numprocesses auto --dist worksteal $(TESTS)
 
 .PHONY: e2e
 e2e: $(e2e) $(kustomize) $(kind) ## Build real repositories on a kind cluster; TESTS=tests/e2e/test_builds.py ARGS=--keep-cluster for some, again

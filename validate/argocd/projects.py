@@ -80,13 +80,18 @@ def refusals(project: Place, application: SyncedPath, rendered: Rendered) -> Ite
 
 
 def _elsewhere(destinations: Place, application: SyncedPath, namespace: str, about: Place | Spot) -> Refusal:
-    """Say what of a destination no entry permits: of one that permits the rest, the part that does not."""
-    for item in destinations.each():
+    """Say what no entry permits: the namespace, where one permits the cluster and none denies anything."""
+    denying = any(value.startswith(_DENIED) for item in destinations.each() for value in _texts(item))
+    for item in () if denying else destinations.each():
         if _is_of_cluster(item, application):
             problem = f"does not permit the namespace {namespace or '(none)'}"
             return Refusal(item / "namespace", problem, about)
     where = f"{application.destination or 'no cluster'}, namespace {namespace or '(none)'}"
     return Refusal(destinations, f"does not permit the destination {where}", about)
+
+
+def _texts(item: Place) -> tuple[str, ...]:
+    return tuple((item / field).text for field in ("name", "server", "namespace"))
 
 
 def _is_of_cluster(item: Place, application: SyncedPath) -> bool:
@@ -102,7 +107,7 @@ def _permits_destination(destinations: Place, application: SyncedPath, namespace
     for item in destinations.each():
         here = _matches((item / "namespace").text, namespace)
         there = _is_of_cluster(item, application)
-        denied = [(item / field).text.startswith(_DENIED) for field in ("name", "server", "namespace")]
+        denied = [text.startswith(_DENIED) for text in _texts(item)]
         if here and there:
             permitted = True
         elif (here and any(denied[:2]) and not there) or (there and denied[2] and not here):
