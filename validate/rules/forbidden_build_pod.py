@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from validate.cluster.admission import verdicts
 from validate.cluster.limits import refusals
 from validate.cluster.podsecurity import Violation, namespace_level, namespace_version, violations
+from validate.cluster.validation import contradictions
 from validate.rules.rule import Breach, OverlayRule
 from validate.rules.subjects import the_binder, the_build_pod
 
@@ -22,12 +23,13 @@ _ENFORCE = "pod-security.kubernetes.io/enforce"
 
 
 class ForbiddenBuildPod(OverlayRule):
-    """The build namespace refuses the build pod, or docker-api.
+    """The API server, or the build namespace, refuses the build pod, or docker-api.
 
     A build pod mounts a socket of the node and docker-api is privileged. Pod Security admits neither
-    below the level `privileged`. A LimitRange, a ResourceQuota or an admission policy can refuse them
-    as well. BinderHub then ends each build at once with "Unhandled error watching for build events",
-    and the reason stands in its log alone; a refused docker-api shows as events of its DaemonSet.
+    below the level `privileged`. A LimitRange, a ResourceQuota or an admission policy can refuse them as
+    well, and so does any API server where a request is above its limit. BinderHub then ends each build at
+    once with "Unhandled error watching for build events", and the reason stands in its log alone; a
+    refused docker-api shows as events of its DaemonSet.
 
     Label the namespace `pod-security.kubernetes.io/enforce: privileged` (policies/admission takes
     back what that gives away), set `KubernetesBuildExecutor.resources` where a quota asks for them, or
@@ -41,7 +43,14 @@ class ForbiddenBuildPod(OverlayRule):
         """Ask everything that admits pods to the namespace, for the build pod and for docker-api."""
         binder = the_binder(overlay)
         account = (binder.pod.spec / "serviceAccountName").text or "default"
-        pods = [_Admitted("the build pod", the_build_pod(overlay), f"{binder.object.namespace}:{account}")]
+        build_pod = the_build_pod(overlay)
+        for found in contradictions(build_pod):
+            yield Breach(
+                at=found.at,
+                problem=f"the API server refuses the build pod: {found.sentence}",
+                fix=f"correct it in {found.at.origin.file}",
+            )
+        pods = [_Admitted("the build pod", build_pod, f"{binder.object.namespace}:{account}")]
         if overlay.docker_api is not None:
             pods.append(_Admitted("docker-api", overlay.docker_api.object, _DAEMONSET_CONTROLLER))
         yield from _pod_security(overlay, pods)

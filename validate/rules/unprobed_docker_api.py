@@ -27,8 +27,13 @@ _WITHOUT = {
     "livenessProbe": "a daemon that hangs is never restarted, and its clients wait in silence",
 }
 # Kubernetes' own where a probe says nothing.
-_PERIOD, _THRESHOLD = 10, 3
-_LEAST_SECONDS = 60
+_PERIOD, _THRESHOLD, _TIMEOUT = 10, 3, 1
+# What happens to a daemon that takes its time.
+_KILLED_BY = {
+    "startupProbe": "with a large data directory the daemon is killed before it has started, again and again",
+    "livenessProbe": "a daemon that is busy is killed, and with it every build of its node",
+}
+_LEAST_SECONDS, _LEAST_TIMEOUT = 60, 5
 
 
 class UnprobedDockerApi(OverlayRule):
@@ -40,7 +45,9 @@ class UnprobedDockerApi(OverlayRule):
     socket): a startup probe with time for a large data directory, a readiness probe and a liveness probe.
 
     Add `startupProbe`, `readinessProbe` and `livenessProbe` with `exec` of `docker version`, and let the
-    first one fail for a minute at least before it counts.
+    first and the last one fail for a minute at least before they count. A daemon that unpacks layers takes
+    seconds to answer, and a probe waits for one second where `timeoutSeconds` says nothing. A liveness probe
+    in a hurry kills the daemon, and with it every build of its node.
     """
 
     id = "unprobed-docker-api"
@@ -65,22 +72,38 @@ class UnprobedDockerApi(OverlayRule):
                 problem=problem,
                 fix=f"let {name} run 'docker version' in {place.origin.file}",
             )
-        startup = container / "startupProbe"
-        seconds = _seconds(startup)
-        if startup.exists and seconds < _LEAST_SECONDS:
+        yield from _in_a_hurry(container)
+
+
+def _in_a_hurry(container: Place) -> Iterator[Breach]:
+    """Yield the probes that kill a daemon which only takes its time."""
+    for name, loss in _KILLED_BY.items():
+        probe = container / name
+        seconds, timeout = _seconds(probe), probe / "timeoutSeconds"
+        if not probe.exists:
+            continue
+        if seconds < _LEAST_SECONDS:
             yield Breach(
-                at=startup,
-                problem=f"the startupProbe of docker-api gives up after {seconds} s: with a large data "
-                "directory the daemon is killed before it has started, again and again",
-                fix=f"raise failureThreshold or periodSeconds in {startup.origin.file}",
+                at=probe,
+                problem=f"the {name} of docker-api gives up after {seconds} s: {loss}",
+                fix=f"raise failureThreshold or periodSeconds in {probe.origin.file}",
+            )
+        waits = _number(timeout, _TIMEOUT)
+        if name == "livenessProbe" and waits < _LEAST_TIMEOUT:
+            yield Breach(
+                at=timeout if timeout.exists else probe,
+                problem=f"the {name} of docker-api waits {waits} s for an answer: {loss}",
+                fix=f"set timeoutSeconds to 20 in {timeout.origin.file}",
             )
 
 
 def _seconds(probe: Place) -> int:
     """Return how long a probe may fail before the container is restarted."""
-    values = (probe / key for key in ("periodSeconds", "failureThreshold"))
-    period, threshold = (value.value if isinstance(value.value, int) else None for value in values)
-    return (period or _PERIOD) * (threshold or _THRESHOLD)
+    return _number(probe / "periodSeconds", _PERIOD) * _number(probe / "failureThreshold", _THRESHOLD)
+
+
+def _number(place: Place, default: int) -> int:
+    return place.value if isinstance(place.value, int) and place.value else default
 
 
 def _asks_the_daemon(probe: Place) -> bool:

@@ -13,6 +13,7 @@ from validate.argocd.syncs import (
     prunes,
 )
 from validate.cluster.generated import generated
+from validate.place import Place
 from validate.rules.rule import Breach, NotApplicable, RepositoryRule
 from validate.rules.subjects import the_applications
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from validate.place import Spot
 
 _LAST = "PruneLast=true"
+# Of ``applicationsSync``.
+_DELETES_NOTHING = ("create-only", "create-update")
 
 
 class _Prunable(NamedTuple):
@@ -36,6 +39,7 @@ class _Prunable(NamedTuple):
 
     hashed: Spot | None
     lasting: tuple[tuple[Spot, str], ...]
+    disposable: bool
 
 
 class UnsafePrune(RepositoryRule[_Prunable]):
@@ -50,6 +54,10 @@ class UnsafePrune(RepositoryRule[_Prunable]):
     A Namespace, a volume or credentials should go when somebody decides it, not because a line was
     lost in a merge: they need `argocd.argoproj.io/sync-options: Prune=false` (or `Prune=confirm`).
     Clusters that `cluster.yaml` calls disposable have nothing to lose.
+
+    An application that an ApplicationSet makes is deleted with everything that it installed when its
+    generator no longer yields it: a directory that was renamed, a file that was lost. So the set needs
+    `preserveResourcesOnDeletion: true`, or a policy that deletes nothing.
     """
 
     id = "unsafe-prune"
@@ -61,15 +69,21 @@ class UnsafePrune(RepositoryRule[_Prunable]):
         return _Prunable(
             next((item.place.at("metadata", "name").pin() for item in early), None),
             () if overlay.facts.disposable else tuple(_lasting(overlay.objects, hashed)),
+            overlay.facts.disposable,
         )
 
     def check(self, repository: Repository, facts: Mapping[str, _Prunable]) -> Iterator[tuple[str, Breach]]:
         """Compare what may be pruned with how applications prune."""
         applications = [one for one in the_applications(repository) if one.path in facts]
         pruning = [one for one in applications if prunes(one.spec)]
-        if not pruning:
-            raise NotApplicable("no application prunes by itself")
         seen = set()
+        for application in applications:
+            breach = None if facts[application.path].disposable else _deleted(application)
+            if breach and breach.at.origin not in seen:
+                seen.add(breach.at.origin)
+                yield "", breach
+        if not pruning and not seen:
+            raise NotApplicable("no application prunes by itself")
         for application in pruning:
             options = application_options(application.spec)
             found = facts[application.path]
@@ -88,6 +102,23 @@ def _lasting(objects: tuple[KubeObject, ...], hashed: list[KubeObject]) -> Itera
         orphaned = item.place.at("spec", "target", "creationPolicy").value in ("Orphan", "Merge", "None")
         if loss and item not in hashed and not orphaned and not object_options(item) & KEEPING:
             yield options_place(item).pin(), loss
+
+
+def _deleted(application: SyncedPath) -> Breach | None:
+    """Return why the set that makes the application takes down what it installed, None where it does not."""
+    policy = Place.root(application.place.document).at("spec", "syncPolicy")
+    preserve = policy / "preserveResourcesOnDeletion"
+    if application.generator is None or preserve.value is True:
+        return None
+    if (policy / "applicationsSync").text in _DELETES_NOTHING:
+        return None
+    return Breach(
+        at=preserve,
+        problem=f"when the generator no longer yields {application.application}, Argo CD deletes it with "
+        f"everything that {application.path} installed",
+        fix=f"set spec.syncPolicy.preserveResourcesOnDeletion to true in {preserve.origin.file}",
+        related=(application.generator,),
+    )
 
 
 def _early(application: SyncedPath, hashed: Spot) -> Breach:
