@@ -77,3 +77,28 @@ def test_what_only_the_store_knows_is_not_judged(source):
 def test_data_without_a_store_is_never_fetched():
     without = STORE.replace("secretStoreRef: {kind: SecretStore, name: store}", "refreshInterval: 1h")
     assert sentences(without) == ["ExternalSecret binder/push reads from no store, so it makes no Secret"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "interval", "lasts"),
+    [
+        ("GCRAccessToken", "59m", True),
+        ("GCRAccessToken", "59m59s", True),
+        ("GCRAccessToken", "1h", False),
+        ("GCRAccessToken", "60m0s", False),
+        ("GCRAccessToken", "0", False),
+        ("GCRAccessToken", "1.5h", True),
+        ("ECRAuthorizationToken", "11h", True),
+        ("ECRAuthorizationToken", "12h", False),
+        ("Password", "0", True),
+    ],
+)
+def test_a_token_is_fetched_again_before_it_ends(kind, interval, lasts):
+    spec = GENERATOR.replace("ECRAuthorizationToken", kind)
+    spec = spec.replace("dataFrom", f'refreshInterval: "{interval}"\n    dataFrom')
+    assert bool(sentences(spec)) is not lasts
+
+
+def test_without_an_interval_it_is_fetched_every_hour():
+    (sentence,) = sentences(GENERATOR.replace("ECRAuthorizationToken", "GCRAccessToken"))
+    assert "every hour, as it does by default, and it lives for 1 h" in sentence

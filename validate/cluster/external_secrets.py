@@ -26,6 +26,21 @@ _GENERATED = {
     "Password": ("password",),
     "UUID": ("uuid",),
 }
+_HOUR = 3600
+_UNITS = {"h": _HOUR, "m": 60, "s": 1}
+_OFTEN = "15m"
+# How long what they give is good for.
+_LIVES = {"ECRAuthorizationToken": 12 * _HOUR, "ACRAccessToken": 3 * _HOUR, "GCRAccessToken": _HOUR}
+_AWS, _AZURE = "eks.amazonaws.com/role-arn", "azure.workload.identity"
+# By kind, where it names a ServiceAccount: the annotations that this one has to have, each with the field
+# that says it as well.
+_IDENTITIES: dict[str, dict[tuple[str, ...], dict[str, tuple[str, ...]]]] = {
+    "ECRAuthorizationToken": {("spec", "auth", "jwt"): {_AWS: ()}},
+    "SecretStore": {
+        ("spec", "provider", "aws", "auth", "jwt"): {_AWS: ()},
+        ("spec", "provider", "azurekv"): {f"{_AZURE}/client-id": (), f"{_AZURE}/tenant-id": ("tenantId",)},
+    },
+}
 
 
 class Want(NamedTuple):
@@ -37,10 +52,47 @@ class Want(NamedTuple):
 
 
 def wants(objects: Iterable[KubeObject]) -> Iterator[Want]:
-    """Yield what keeps the operator from making the Secret of an ExternalSecret."""
-    for item in objects:
+    """Yield what keeps the operator from making the Secret of an ExternalSecret, or from keeping it valid."""
+    together = tuple(objects)
+    accounts = {(item.namespace, item.name): item for item in together if item.kind == "ServiceAccount"}
+    for item in together:
         if item.group == _GROUP and item.kind == "ExternalSecret":
             yield from _wants(item, item.place / "spec")
+            yield from _outlived(item)
+        for path, needed in _IDENTITIES.get(item.kind, {}).items():
+            account = accounts.get((item.namespace, item.place.at(*path, "serviceAccountRef", "name").text))
+            for annotation, instead in needed.items() if account else ():
+                told = bool(instead) and item.place.at(*path, *instead).exists
+                if account and not told and not account.annotations.get(annotation):
+                    yield Want(
+                        account.place.at("metadata", "annotations"),
+                        f"{item.title} acts as {account.title}, which has no {annotation}: it gets nothing",
+                        f"annotate it with {annotation}",
+                    )
+
+
+def _outlived(item: KubeObject) -> Iterator[Want]:
+    """Yield the tokens that end before they are fetched again."""
+    interval = item.place.at("spec", "refreshInterval")
+    seconds = _seconds(interval.text) if interval.exists else _HOUR
+    for entry in item.place.at("spec", "dataFrom").each():
+        kind = entry.at("sourceRef", "generatorRef", "kind").text
+        life = _LIVES.get(kind)
+        if life and seconds is not None and not 0 < seconds < life:
+            often = f"every {interval.text or 'hour, as it does by default'}" if seconds else "once"
+            yield Want(
+                interval,
+                f"{item.title} fetches a token of {kind} {often}, and it lives for {life // _HOUR} h: "
+                "between its end and the next one, every push is refused",
+                f"set refreshInterval to {_OFTEN}",
+            )
+
+
+def _seconds(duration: str) -> int | None:
+    """Return a duration of Go in whole seconds, None where it is none."""
+    if not re.fullmatch(r"0|(\d+[hms])+", duration):
+        return None
+    return sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([hms])", duration))
 
 
 def _wants(item: KubeObject, spec: Place) -> Iterator[Want]:

@@ -64,6 +64,8 @@ _REQUIRED: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
         ("spec.rules[].http.paths[].backend.service", ("port",)),
         ("spec.rules[].http.paths[].backend.service.port", ("name", "number")),
     ),
+    "Role": (("rules[]", ("apiGroups",)), ("rules[]", ("resources",))),
+    "ClusterRole": (("rules[]", ("resources", "nonResourceURLs")),),
     "ValidatingAdmissionPolicy": (
         ("spec", ("matchConstraints",)),
         ("spec", ("validations", "auditAnnotations")),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from validate.cluster.rbac import escalations, excess, idle_rights
+from validate.cluster.rbac import excess
+from validate.cluster.rights import escalations, idle_rights
 from validate.cluster.tokens import rights_of
 from validate.rules.rule import Breach, OverlayRule, Severity
 from validate.rules.subjects import the_binder, the_grants
@@ -28,9 +29,9 @@ class ExcessiveRole(OverlayRule):
     `get` on `pods/log`, all in the namespace of the build pods. Grant these in a Role.
 
     Whoever else holds rights in this namespace is as near to docker-api: who may write a workload, without
-    naming which, may write one that runs as docker-api. A Role that no binding gives to anybody, and a
-    binding to a ServiceAccount that no pod runs as, are rights without a use: mostly, somebody else was
-    meant, and goes without.
+    naming which, may write one that runs as docker-api. A Role that no binding gives to anybody, a
+    binding to a ServiceAccount that no pod runs as, and a token that no binding gives any right, are
+    without a use: mostly, somebody else was meant, and goes without.
     """
 
     id = "excessive-role"
