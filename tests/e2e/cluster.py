@@ -129,6 +129,13 @@ class Cluster(KindCluster):  # type: ignore[misc]  # it has no types
         """The name of the control plane's node."""
         return f"{self.name}-control-plane"
 
+    def address(self, node: str) -> str:
+        """Return the IPv4 address of a node in the cluster's network."""
+        addresses = self.kube.core.read_node(node).status.addresses
+        return next(
+            str(one.address) for one in addresses if one.type == "InternalIP" and ":" not in one.address
+        )
+
     def on_node(self, node: str, *command: str, check: bool = True, timeout: float = 120) -> str:
         """Run a command on a node, as root, and return what it prints."""
         done = subprocess.run(

@@ -212,10 +212,13 @@ class Kube:
         """Return the last lines of a container's log, or why there is none."""
         name, namespace = pod.metadata.name, pod.metadata.namespace
         try:
-            text = self.core.read_namespaced_pod_log(name, namespace, container=container, tail_lines=lines)
+            # Raw: the client would decode JSON, and print the bytes of anything else.
+            answer = self.core.read_namespaced_pod_log(
+                name, namespace, container=container, tail_lines=lines, _preload_content=False
+            )
         except ApiException as error:
             return [f"no log: {reason(error)}"]
-        return str(text).splitlines()
+        return str(answer.data.decode(errors="replace")).splitlines()
 
 
 def manifest(name: str) -> list[dict[str, Any]]:
