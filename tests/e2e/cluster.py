@@ -34,8 +34,8 @@ FACTS = "overlays/kind/cluster.yaml"
 POOL = "hub.jupyter.org/node-purpose"
 BUILDS, CORE, DECOY = "builds", "core", "decoy"
 REGISTRY = "registry.binderhub.svc:5000"
-# Of the overlay's registry and of the e2e component, on every node.
-REGISTRY_PORT, BINDERHUB_PORT = 30500, 30585
+# Of the overlay's registry, of additions/, and of a second installation: on every node.
+REGISTRY_PORT, BINDERHUB_PORT, SECOND_PORT = 30500, 30585, 30586
 _HOSTS = f"""\
 # The containerd of a node knows no cluster DNS: it reaches the registry through the NodePort of its own node.
 server = "http://127.0.0.1:{REGISTRY_PORT}"
@@ -62,6 +62,7 @@ class Ports(NamedTuple):
 
     binderhub: int
     registry: int
+    second: int
 
 
 class Cluster(KindCluster):  # type: ignore[misc]  # it has no types
@@ -228,7 +229,11 @@ class Cluster(KindCluster):  # type: ignore[misc]  # it has no types
             "containerPath": "/etc/containerd/certs.d",
             "readOnly": True,
         }
-        ports = {BINDERHUB_PORT: self.ports.binderhub, REGISTRY_PORT: self.ports.registry}
+        ports = {
+            BINDERHUB_PORT: self.ports.binderhub,
+            REGISTRY_PORT: self.ports.registry,
+            SECOND_PORT: self.ports.second,
+        }
         return {
             "kind": "Cluster",
             "apiVersion": "kind.x-k8s.io/v1alpha4",

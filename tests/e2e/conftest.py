@@ -64,7 +64,7 @@ def world(request: pytest.FixtureRequest, measures: Measures) -> Iterator[World]
         try:
             supply = Supply.chosen()
             stack.enter_context(engine(supply.store, keep=keep))
-            ports = Ports(free_port(), free_port())
+            ports = Ports(free_port(), free_port(), free_port())
             world = bring_up(name, supply, ports, stage=measures.stage, reuse=keep)
         except CannotRunError as error:
             pytest.exit(f"error: {error}", returncode=2)

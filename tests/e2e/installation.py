@@ -25,27 +25,25 @@ if TYPE_CHECKING:
     from validate.place import Json
     from validate.place import Path as FieldPath
 
-E2E = Path("tests/e2e")
+_ADDITIONS = Path(__file__).with_name("additions")
 
 
 @dataclass(frozen=True)
 class Installation:
-    """What is rendered and applied.
+    """What is rendered and applied: an overlay, ``additions/``, and what a test wants of it.
 
     Attributes:
         overlay: relative to the repository.
-        components: likewise.
+        namespace: of everything in it.
         config: a last fragment of BinderHub's configuration: class to trait to value.
         patches: as in a kustomization.
-        namespace: of BinderHub.
         root: the repository, or another revision of it.
     """
 
     overlay: Path = Path("overlays/kind")
-    components: tuple[Path, ...] = (E2E / "component",)
+    namespace: str = "binderhub"
     config: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     patches: Sequence[Mapping[str, Any]] = ()
-    namespace: str = "binderhub"
     root: Path = ROOT
 
     def but(self, **changes: Any) -> Installation:
@@ -60,25 +58,36 @@ class Installation:
         """
         with tempfile.TemporaryDirectory(prefix="e2e-") as scratch:
             directory = Path(scratch).resolve()
-            kustomization: dict[str, Any] = {
+            fragments = [_ADDITIONS / "config" / "60-e2e.yaml"]
+            if self.config:
+                test = directory / "90-test.yaml"
+                test.write_text(json.dumps(self.config), encoding="utf-8")
+                fragments.append(test)
+            generator = {
+                "name": "binderhub-config",
+                "namespace": self.namespace,
+                "behavior": "merge",
+                # Not as files: Kustomize reads none from elsewhere.
+                "literals": [f"{one.name}={one.read_text(encoding='utf-8')}" for one in fragments],
+            }
+            impatient = (_ADDITIONS / "deployment.impatient.yaml").read_text(encoding="utf-8")
+            kustomization = {
                 "apiVersion": "kustomize.config.k8s.io/v1beta1",
                 "kind": "Kustomization",
-                "resources": [os.path.relpath(self.root / self.overlay, directory)],
-                "components": [os.path.relpath(ROOT / one, directory) for one in self.components],
-                "patches": list(self.patches),
+                "namespace": self.namespace,
+                "resources": [
+                    os.path.relpath(one, directory) for one in (self.root / self.overlay, _ADDITIONS)
+                ],
+                "patches": [{"patch": impatient}, *self.patches],
+                "configMapGenerator": [generator],
             }
-            if self.config:
-                (directory / "90-test.yaml").write_text(json.dumps(self.config), encoding="utf-8")
-                kustomization["configMapGenerator"] = [
-                    {
-                        "name": "binderhub-config",
-                        "namespace": self.namespace,
-                        "behavior": "merge",
-                        "files": ["90-test.yaml"],
-                    }
-                ]
             (directory / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
             return kustomize(directory)
+
+
+def json_patch(kind: str, name: str, *operations: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a JSON 6902 patch for an installation."""
+    return {"target": {"kind": kind, "name": name}, "patch": json.dumps(operations)}
 
 
 def kustomize(directory: Path) -> list[dict[str, Any]]:

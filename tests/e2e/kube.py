@@ -126,6 +126,12 @@ class Kube:
             raise
         return found
 
+    def list_all(self, api_version: str, kind: str) -> list[dict[str, Any]]:
+        """Return the objects of a kind in all namespaces."""
+        found = self.dynamic.resources.get(api_version=api_version, kind=kind).get()
+        # In a list, the API server says once what they are.
+        return [{**one.to_dict(), "apiVersion": api_version, "kind": kind} for one in found.items]
+
     def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> None:
         """Delete one object, whether or not it is there, and do not wait for it."""
         try:

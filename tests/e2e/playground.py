@@ -23,13 +23,13 @@ DEMO_REPO = "git://git.e2e.svc/demo.git"
 def up() -> None:
     """Make the cluster with everything in it, and say how to call it."""
     from tests.e2e.cluster import Cluster, Ports
-    from tests.e2e.preflight import find_engine, require_port
+    from tests.e2e.preflight import find_engine, free_port, require_port
     from tests.e2e.repositories import DEMO
     from tests.e2e.supply import Supply
     from tests.e2e.world import bring_up
 
     supply = Supply.chosen()
-    ports = Ports(_port("PORT", 8585), _port("REGISTRY_PORT", 5001))
+    ports = Ports(_port("PORT", 8585), _port("REGISTRY_PORT", 5001), free_port())
     own = find_engine(supply.store)
     if Cluster(NAME, ports=ports).exists():
         raise CannotRunError(
@@ -68,7 +68,7 @@ def down() -> None:
     store = Store(default_directory())
     own = Engine(store.directory / "engine")
     with engine(store):
-        Cluster(NAME, ports=Ports(0, 0)).delete()
+        Cluster(NAME, ports=Ports(0, 0, 0)).delete()
     own.stop()
 
 

@@ -41,13 +41,13 @@ class Identity(NamedTuple):
 
 
 class Application:
-    """What one overlay has on the cluster, as one Argo CD Application does."""
+    """What one overlay has on the cluster, as one Argo CD Application does: what is tracked as its own."""
 
     def __init__(self, name: str, kube: Kube) -> None:
-        """Begin with nothing synced."""
+        """Name it; nothing is applied yet."""
         self.name = name
         self._kube = kube
-        self._synced: dict[Identity, Mapping[str, Any]] = {}
+        self._kinds: set[tuple[str, str]] = set()
 
     def sync(self, objects: Sequence[Mapping[str, Any]], *, seconds: float = 180) -> list[Identity]:
         """Apply ``objects``, wait until they are healthy, and return what was pruned.
@@ -64,21 +64,24 @@ class Application:
                 self._kube.apply(self._tracked(wanted[one], one), manager=_MANAGER)
             for one in members:
                 self.wait_for(one, seconds=seconds)
-        gone = [
-            one
-            for one in self._synced
-            if one not in wanted and "Prune=false" not in _options(self._synced[one])
-        ]
+        self._kinds |= {(one.api_version, one.kind) for one in wanted}
+        there = self._there()
+        gone = [one for one in there if one not in wanted and "Prune=false" not in _options(there[one])]
         for one in gone:
             self._kube.delete(one.api_version, one.kind, one.name, one.namespace)
-        self._synced = wanted
         return gone
 
     def delete(self) -> None:
         """Delete all that was synced, the last wave first."""
-        for one in sorted(self._synced, key=lambda one: -_wave(self._synced[one])):
+        there = self._there()
+        for one in sorted(there, key=lambda one: -_wave(there[one])):
             self._kube.delete(one.api_version, one.kind, one.name, one.namespace)
-        self._synced = {}
+
+    def _there(self) -> dict[Identity, dict[str, Any]]:
+        """Return the objects on the cluster that are tracked as this application's."""
+        found = [value for kind in sorted(self._kinds) for value in self._kube.list_all(*kind)]
+        mine = [one for one in found if _tracking(one).startswith(f"{self.name}:")]
+        return {identity(one): one for one in mine}
 
     def wait_for(self, one: Identity, *, seconds: float) -> None:
         """Wait until a workload is healthy; other objects are as soon as they are applied."""
@@ -129,6 +132,10 @@ def is_healthy(value: Mapping[str, Any]) -> bool:
     wanted = int(spec.get("replicas", 1))
     are_new = count("updatedReplicas") >= wanted and count("availableReplicas") >= wanted
     return are_new and count("replicas") <= wanted
+
+
+def _tracking(value: Mapping[str, Any]) -> str:
+    return str((value["metadata"].get("annotations") or {}).get(_TRACKING, ""))
 
 
 def _wave(value: Mapping[str, Any]) -> int:

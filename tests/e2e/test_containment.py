@@ -17,12 +17,13 @@ from tests.e2e.builds import NAMESPACE
 from tests.e2e.cluster import BUILDS, CORE
 from tests.e2e.kube import applied, is_ready, manifest, until
 from tests.e2e.repositories import dockerfile
+from tests.e2e.supply import GIT_SERVER
 
 METADATA = "169.254.169.254"
 PID_FILE = "/run/metadata.pid"
 OF_THE_NODE = "/var/run/docker.sock /run/docker-api /run/binderhub /var/lib/binderhub /var/lib/docker-api"
-# Prints as JSON which of the targets accept a connection: now, or after as many seconds as a network plugin may need
-# to hear of a new pod.
+# Prints as JSON which of the targets accept a connection: now, or once the network plugin has heard of the
+# pod, which may take it a moment.
 PROBE = """\
 import json, socket, sys, time
 
@@ -67,13 +68,12 @@ def enforced(world):
 @contextmanager
 def free_pod(world, name):
     """Have a pod that no policy holds, on the node of the services."""
+    container = {"name": name, "image": GIT_SERVER, "command": ["sleep", "infinity"]}
+    node = world.cluster.node(CORE)
     pod = {
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": name, "namespace": "e2e", "labels": {"app": name}},
-        "spec": {
-            "nodeName": world.cluster.node(CORE), "terminationGracePeriodSeconds": 0,
-            "containers": [{"name": name, "image": "localhost/git-server:1", "command": ["sleep", "infinity"]}],
-        },
+        "spec": {"nodeName": node, "terminationGracePeriodSeconds": 0, "containers": [container]},
     }  # fmt: skip
     with applied(world.kube, [pod]):
         until(

@@ -16,6 +16,7 @@ from kubernetes import client
 
 from tests.e2e.builds import build_pods, recorded
 from tests.e2e.cluster import BUILDS
+from tests.e2e.installation import json_patch
 from tests.e2e.kube import until
 from tests.e2e.repositories import Repository, dockerfile
 from tests.e2e.streams import Ending, Event, normalise
@@ -124,11 +125,6 @@ def the_next_build_ends_well(world, builds):
     yield
     repo = world.repositories.commit("after", dockerfile(f"LABEL after={time.time_ns()}"))
     builds.succeed(repo)
-
-
-def json_patch(kind, name, *operations):
-    """A patch for the kustomization of an installation."""
-    return {"target": {"kind": kind, "name": name}, "patch": json.dumps(operations)}
 
 
 def base64_of(text):

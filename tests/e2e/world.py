@@ -52,6 +52,11 @@ class World:
         return f"http://127.0.0.1:{self.cluster.ports.binderhub}"
 
     @property
+    def second_url(self) -> str:
+        """Where a second installation answers, once there is one."""
+        return f"http://127.0.0.1:{self.cluster.ports.second}"
+
+    @property
     def registry(self) -> str:
         """Where the registry answers."""
         return f"http://127.0.0.1:{self.cluster.ports.registry}"
@@ -71,15 +76,20 @@ class World:
 
     def wait_for_answer(self) -> None:
         """Wait until BinderHub answers at the port of this machine."""
+        wait_for_answer(self.url)
 
-        def answers() -> bool:
-            try:
-                with urlopen(f"{self.url}/versions", timeout=5) as answer:
-                    return bool(answer.status == HTTPStatus.OK)
-            except (OSError, HTTPException):
-                return False
 
-        until(f"BinderHub answers at {self.url}", answers, seconds=60)
+def wait_for_answer(url: str) -> None:
+    """Wait until a BinderHub answers at ``url``."""
+
+    def answers() -> bool:
+        try:
+            with urlopen(f"{url}/versions", timeout=5) as answer:
+                return bool(answer.status == HTTPStatus.OK)
+        except (OSError, HTTPException):
+            return False
+
+    until(f"BinderHub answers at {url}", answers, seconds=60)
 
 
 @contextmanager
