@@ -119,31 +119,26 @@ class Place(Struct, frozen=True, eq=False):
 
     def __truediv__(self, key: Key) -> Place:
         """Return the place below, existing or not."""
-        below: Json | _Missing = _MISSING
-        if isinstance(self._value, dict) and isinstance(key, str):
-            below = self._value.get(key, _MISSING)
-        elif isinstance(self._value, list) and isinstance(key, int) and 0 <= key < len(self._value):
-            below = self._value[key]
-        return Place(self.document, (*self.path, key), below)
+        return Place(self.document, (*self.path, key), _below(self._value, key))
 
     def at(self, *keys: Key) -> Place:
         """Return the place at ``keys`` below this one."""
-        place = self
+        value = self._value
         for key in keys:
-            place = place / key
-        return place
+            value = _below(value, key)
+        return Place(self.document, (*self.path, *keys), value)
 
     def each(self) -> Iterator[Place]:
         """Yield the elements of a list, nothing for anything else."""
         if isinstance(self._value, list):
-            for index in range(len(self._value)):
-                yield self / index
+            for index, element in enumerate(self._value):
+                yield Place(self.document, (*self.path, index), element)
 
     def entries(self) -> Iterator[tuple[str, Place]]:
         """Yield the keys and places of a mapping, nothing for anything else."""
         if isinstance(self._value, dict):
-            for key in self._value:
-                yield key, self / key
+            for key, value in self._value.items():
+                yield key, Place(self.document, (*self.path, key), value)
 
     @property
     def text(self) -> str:
@@ -192,6 +187,14 @@ class Spot(NamedTuple):
     def origin(self) -> Origin:
         """The line that last wrote it."""
         return self.writers[0]
+
+
+def _below(value: Json | _Missing, key: Key) -> Json | _Missing:
+    if isinstance(value, dict) and isinstance(key, str):
+        return value.get(key, _MISSING)
+    if isinstance(value, list) and isinstance(key, int) and 0 <= key < len(value):
+        return value[key]
+    return _MISSING
 
 
 def dotted(path: Path) -> str:

@@ -42,8 +42,8 @@ def test_the_policies_of_this_repository_refuse_every_attempt():
 @pytest.mark.parametrize("attempt", list(_attempts(HOUSEHOLD)), ids=lambda attempt: attempt.what)
 def test_each_attempt_is_refused_for_what_is_changed_in_it_alone(attempt):
     admission = Admission.of(policies())
-    assert not admission.verdicts(attempt.control, namespace_labels={}, **attempt.sent)
-    assert admission.verdicts(attempt.pod, namespace_labels={}, **attempt.sent)
+    assert not list(admission.verdicts(attempt.control, namespace_labels={}, **attempt.sent))
+    assert list(admission.verdicts(attempt.pod, namespace_labels={}, **attempt.sent))
 
 
 def test_without_policies_everything_but_images_is_a_gap():

@@ -175,8 +175,8 @@ class Admission(Struct, frozen=True, eq=False):
         username: str = "",
         operation: str = "CREATE",
         subresource: str = "",
-    ) -> list[Verdict]:
-        """Return every objection to ``value``.
+    ) -> Iterator[Verdict]:
+        """Yield every objection to ``value``, each when it is asked for: to evaluate is what takes time.
 
         ``namespace_labels`` are those of the namespace that the object goes to; Kubernetes adds
         ``kubernetes.io/metadata.name`` to them, which is added here too. ``username`` is who asks, such as
@@ -187,12 +187,9 @@ class Admission(Struct, frozen=True, eq=False):
             CannotCheckError: an expression that only an API server can evaluate.
         """
         request = _request(value, namespace_labels, username, operation, subresource)
-        return [
-            verdict
-            for one in self.bound
-            if one.is_about(request)
-            for verdict in _enforced(one.policy, one.binding, request, self.objects)
-        ]
+        for one in self.bound:
+            if one.is_about(request):
+                yield from _enforced(one.policy, one.binding, request, self.objects)
 
     def objectors(
         self, value: dict[str, Json], *, username: str, operation: str = "CREATE", subresource: str = ""
@@ -229,8 +226,8 @@ def verdicts(
 ) -> list[Verdict]:
     """Return every objection to one object; see :meth:`Admission.verdicts`."""
     admission = Admission.of(objects)
-    return admission.verdicts(
-        value, namespace_labels=namespace_labels, username=username, operation=operation
+    return list(
+        admission.verdicts(value, namespace_labels=namespace_labels, username=username, operation=operation)
     )
 
 

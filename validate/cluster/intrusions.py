@@ -136,10 +136,15 @@ def _gaps(admission: Admission, household: Household) -> Iterator[Gap]:
     images = [attempt for attempt in attempts if attempt.of_image]
     if not any(next(admission.objectors(one.pod, **one.sent), None) for one in images):
         attempts = [attempt for attempt in attempts if not attempt.of_image]
+    refused: dict[tuple[object, ...], bool] = {}
     for attempt in attempts:
-        # Where the pod is refused as it is, nothing is learned of what is changed in it.
         asked = partial(_refused, admission, attempt, dict(household.labels))
-        if not asked(attempt.control) and not asked(attempt.pod):
+        # Many attempts change the same pod.
+        control = (id(attempt.control), *attempt.sent.values())
+        if control not in refused:
+            refused[control] = asked(attempt.control)
+        # Where the pod is refused as it is, nothing is learned of what is changed in it.
+        if not refused[control] and not asked(attempt.pod):
             yield _gap(admission, attempt)
     yield from _without_parameters(admission)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from validate.place import Json, Origin, Path, Place, lookup
+from validate.place import Json, Origin, Path, Place
 from validate.spelling import nearest
 
 if TYPE_CHECKING:
@@ -51,22 +51,26 @@ class KubeObject(Struct, frozen=True, eq=False):
     @property
     def name(self) -> str:
         """``metadata.name``."""
-        return str(lookup(self.value, ("metadata", "name")) or "")
+        return str(self._metadata("name") or "")
 
     @property
     def namespace(self) -> str:
         """``metadata.namespace``, the empty string where none is written."""
-        return str(lookup(self.value, ("metadata", "namespace")) or "")
+        return str(self._metadata("namespace") or "")
 
     @property
     def labels(self) -> dict[str, str]:
         """``metadata.labels``."""
-        return string_map(lookup(self.value, ("metadata", "labels")))
+        return string_map(self._metadata("labels"))
 
     @property
     def annotations(self) -> dict[str, str]:
         """``metadata.annotations``."""
-        return string_map(lookup(self.value, ("metadata", "annotations")))
+        return string_map(self._metadata("annotations"))
+
+    def _metadata(self, key: str) -> Json:
+        metadata = self.value.get("metadata")
+        return metadata.get(key) if isinstance(metadata, dict) else None
 
     @property
     def title(self) -> str:

@@ -260,7 +260,10 @@ def _in_containers(field: Field, setter: Setter) -> Field:
         return field if same else Field(elements, field.writers)
     if not isinstance(field.value, dict):
         return field
-    content = {key: _in_containers(below, setter) for key, below in field.value.items()}
+    content = {
+        key: _in_containers(below, setter) if isinstance(below.value, dict | list) else below
+        for key, below in field.value.items()
+    }
     for key in ("containers", "initContainers"):
         if key in content and isinstance(content[key].value, list):
             content[key] = set_at(content[key], ("image",), setter, create=None)
