@@ -25,7 +25,6 @@ python := .venv/bin/python
 runtime := .venv/runtime.stamp
 dev := .venv/dev.stamp
 docs := .venv/docs.stamp
-e2e := .venv/e2e.stamp
 # The version in the name: a new one is installed.
 kustomize := .tools/kustomize-$(KUSTOMIZE_VERSION)
 actionlint := .tools/actionlint-$(ACTIONLINT_VERSION)
@@ -57,11 +56,11 @@ test: $(dev) $(kustomize) ## Run the tests; TESTS=tests/cluster for some of them
 	@PATH="$(CURDIR)/.tools:$$PATH" $(python) -m pytest --numprocesses auto --dist worksteal $(TESTS)
 
 .PHONY: e2e
-e2e: $(e2e) $(kustomize) $(kind) ## Build real repositories on a kind cluster; TESTS=tests/e2e/test_builds.py ARGS=--keep-cluster for some, again
+e2e: $(dev) $(kustomize) $(kind) ## Build real repositories on a kind cluster; TESTS=tests/e2e/test_builds.py ARGS=--keep-cluster for some, again
 	@$(python) -m pytest --cluster-name binderhub-service-e2e $(or $(TESTS),tests/e2e) $(ARGS)
 
 .PHONY: up
-up: $(e2e) $(kustomize) $(kind) ## Make the cluster of the tests to play with; PORT=8585
+up: $(dev) $(kustomize) $(kind) ## Make the cluster of the tests to play with; PORT=8585
 	@$(python) -m tests.e2e.playground up
 
 .PHONY: build
@@ -69,7 +68,7 @@ build: $(runtime) ## Build a repository there and show it as it goes; REPO=https
 	@$(python) -m tests.e2e.playground build $(if $(REPO),--repo '$(REPO)') $(if $(REF),--ref '$(REF)')
 
 .PHONY: down
-down: $(e2e) $(kind) ## Remove that cluster
+down: $(dev) $(kind) ## Remove that cluster
 	@$(python) -m tests.e2e.playground down
 
 .PHONY: check
@@ -122,10 +121,6 @@ $(runtime): requirements/validate.txt tools/create-venv
 	@touch $@
 
 $(dev): requirements/dev.txt $(runtime)
-	@tools/install-requirements .venv $<
-	@touch $@
-
-$(e2e): requirements/e2e.txt $(runtime)
 	@tools/install-requirements .venv $<
 	@touch $@
 

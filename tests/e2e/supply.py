@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import tarfile
 import urllib.error
@@ -116,25 +117,32 @@ class Supply:
         Raises:
             CannotRunError: it cannot be had.
         """
-        named, version = os.environ.get("NODE_IMAGE", ""), os.environ.get("KUBERNETES_VERSION", "")
+        named = os.environ.get("NODE_IMAGE", "")
+        version = os.environ.get("KUBERNETES_VERSION", "").removeprefix("v")
+        ours = KUBERNETES.removeprefix("v")
         if named:
             return named
         if self.is_published:
-            return f"kindest/node:v{version.removeprefix('v')}" if version else ""
-        if version.removeprefix("v") not in (
-            "",
-            KUBERNETES.removeprefix("v"),
-            KUBERNETES[1:].rpartition(".")[0],
-        ):
+            if version and not re.fullmatch(r"\d+\.\d+\.\d+", version):
+                raise CannotRunError(
+                    f"KUBERNETES_VERSION is {version!r}, which is no release of Kubernetes as {ours} is one; "
+                    "https://hub.docker.com/r/kindest/node/tags has those that there are"
+                )
+            return f"kindest/node:v{version}" if version else ""
+        if version not in ("", ours, ours.rpartition(".")[0]):
             raise CannotRunError(
-                f"the air-gapped supply has Kubernetes {KUBERNETES}, not {version}; "
-                "unset KUBERNETES_VERSION, or name an image that is in the engine in NODE_IMAGE"
+                f"the air-gapped supply has Kubernetes {ours}, and KUBERNETES_VERSION is {version!r}; "
+                "unset it, or name an image that is in the engine in NODE_IMAGE"
             )
         reference = node.node_reference()
         if not in_engine(reference):
             build(self.store, [node.node_image()])
             archive = self.store.path(node.node_image())
-            _docker("load", "--quiet", "--input", str(archive), problem="the node image cannot be loaded")
+            _docker(
+                "load", "--quiet", "--input", str(archive),
+                problem=f"the node image {archive} cannot be loaded into the engine",
+                way_out="`docker info` says whether it has room and is well",
+            )  # fmt: skip
         return reference
 
     def sources(self, references: Iterable[str]) -> list[Source]:
@@ -164,7 +172,11 @@ class Supply:
         if not in_engine(published):
             if not self.is_published:
                 return None
-            _docker("pull", "--quiet", published, problem=f"{published} cannot be pulled")
+            _docker(
+                "pull", "--quiet", published,
+                problem=f"{published} cannot be pulled",
+                way_out="SUPPLY=airgap builds what stands in for it",
+            )  # fmt: skip
         return Source(reference, None, published)
 
 
@@ -200,7 +212,7 @@ def _name_in(archive: Path) -> str:
             member = tar.extractfile("manifest.json")
             manifest = json.load(member) if member else []
         return str(manifest[0]["RepoTags"][0])
-    except (tarfile.TarError, KeyError, IndexError, TypeError, ValueError) as error:
+    except (OSError, tarfile.TarError, KeyError, IndexError, TypeError, ValueError) as error:
         raise CannotRunError(
             f"BINDERHUB_IMAGE is {archive}, which names no image; make it with `docker save NAME:TAG`"
         ) from error
@@ -227,9 +239,8 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _docker(*words: str, problem: str) -> None:
+def _docker(*words: str, problem: str, way_out: str) -> None:
     done = subprocess.run(["docker", *words], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise CannotRunError(
-            f"{problem}: {done.stderr.strip().splitlines()[-1] if done.stderr else 'docker fails'}"
-        )
+        said = done.stderr.strip().splitlines() or [f"docker {words[0]} says nothing"]
+        raise CannotRunError(f"{problem} ({said[-1]}); {way_out}")

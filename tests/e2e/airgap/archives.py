@@ -113,24 +113,27 @@ class Layer:
 
 
 def write_archive(target: Path, images: Sequence[Image]) -> None:
-    """Write one archive of these images; a layer that several share is in it once."""
+    """Write one archive of these images; what several share is in it once."""
     digests = {path: _digest(path) for image in images for path in image.layers}
+    configs: dict[str, bytes] = {}
     manifest = []
+    for image in images:
+        layers = [digests[path] for path in image.layers]
+        config = json.dumps(_config(image, layers), sort_keys=True).encode()
+        name = f"{sha256(config).hexdigest()}.json"
+        configs[name] = config
+        manifest.append(
+            {
+                "Config": name,
+                "RepoTags": list(image.references),
+                "Layers": [f"{digest}/layer.tar" for digest in layers],
+            }
+        )
     with tarfile.open(target, "w", format=tarfile.PAX_FORMAT) as tar:
-        for path, digest in digests.items():
+        for digest, path in {digest: path for path, digest in digests.items()}.items():
             tar.add(path, f"{digest}/layer.tar", filter=_plain)
-        for image in images:
-            layers = [digests[path] for path in image.layers]
-            config = json.dumps(_config(image, layers), sort_keys=True).encode()
-            name = f"{sha256(config).hexdigest()}.json"
+        for name, config in configs.items():
             _add_bytes(tar, name, config)
-            manifest.append(
-                {
-                    "Config": name,
-                    "RepoTags": list(image.references),
-                    "Layers": [f"{digest}/layer.tar" for digest in layers],
-                }
-            )
         _add_bytes(tar, "manifest.json", json.dumps(manifest).encode())
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
     from tests.e2e.airgap.store import Part, Store
 
@@ -36,39 +37,47 @@ def build(store: Store, wanted: Iterable[Part]) -> None:
     """Build what is missing of ``wanted``, and say so on stderr.
 
     Raises:
-        CannotRunError: a part cannot be built; what was built is kept, and what had begun is finished.
+        CannotRunError: a part cannot be built. What was built is kept, and what had begun is stopped: it
+            would be done after minutes, and Go keeps what it has compiled.
     """
     missing = missing_parts(store, wanted)
     if not missing:
         return
     minutes = sum(part.minutes for part in missing)
     _say(f"supply: {len(missing)} to build into {store.directory}, about {minutes:.0f} min on two cores")
+    stopping = threading.Event()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        try:
+            for done, (part, seconds) in enumerate(_built(pool, store, missing, stopping), 1):
+                _say(f"  [{done}/{len(missing)}] {part.title}: {seconds:.0f} s")
+        except BaseException:
+            stopping.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _built(
+    pool: Executor, store: Store, missing: Mapping[Part, set[Part]], stopping: threading.Event
+) -> Iterator[tuple[Part, float]]:
+    """Yield each part as it is built, and the seconds that it took."""
     order = TopologicalSorter(missing)
     order.prepare()
-    done = 0
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        running: dict[Future[float], Part] = {}
-        while order.is_active():
-            # The longest first: it decides when all are done.
-            for part in sorted(order.get_ready(), key=lambda part: -part.minutes):
-                running[pool.submit(_keep, store, part)] = part
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                part = running.pop(future)
-                try:
-                    seconds = future.result()
-                except BaseException:
-                    pool.shutdown(cancel_futures=True)
-                    raise
-                done += 1
-                _say(f"  [{done}/{len(missing)}] {part.title}: {seconds:.0f} s")
-                order.done(part)
+    running: dict[Future[float], Part] = {}
+    while order.is_active():
+        # The longest first: it decides when all are done.
+        for part in sorted(order.get_ready(), key=lambda part: -part.minutes):
+            running[pool.submit(_keep, store, part, stopping)] = part
+        finished, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in finished:
+            part = running.pop(future)
+            yield part, future.result()
+            order.done(part)
 
 
-def _keep(store: Store, part: Part) -> float:
+def _keep(store: Store, part: Part, stopping: threading.Event) -> float:
     _say(f"  {part.title} ...")
     start = time.monotonic()
-    store.keep(part)
+    store.keep(part, stopping)
     return time.monotonic() - start
 
 

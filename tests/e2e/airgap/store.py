@@ -10,13 +10,15 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from subprocess import STDOUT, Popen
+from subprocess import STDOUT, Popen, TimeoutExpired
 from typing import IO, TYPE_CHECKING
 
 from tests.e2e.errors import CannotRunError
@@ -24,16 +26,20 @@ from tests.e2e.errors import CannotRunError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+# Of one part: more of them than commits that somebody goes to and fro between, and for as long as that lasts.
+_KEPT = 4
 _UNUSED_SECONDS = 30 * 24 * 3600
 _LINES_OF_A_FAILURE = 15
+_POLL_SECONDS = 0.2
 
 
 def default_directory() -> Path:
-    """Return ``$BINDERHUB_SERVICE_CACHE``, or ``binderhub-service`` in the user's cache directory."""
-    named = os.environ.get("BINDERHUB_SERVICE_CACHE")
-    if named:
-        return Path(named).absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "binderhub-service"
+    """Return ``binderhub-service`` in ``$BINDERHUB_SERVICE_CACHE``, or in the user's cache directory.
+
+    It is always a directory of its own: ``make clean-cache`` removes it whole.
+    """
+    named = os.environ.get("BINDERHUB_SERVICE_CACHE") or os.environ.get("XDG_CACHE_HOME")
+    return (Path(named).absolute() if named else Path.home() / ".cache") / "binderhub-service"
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,8 @@ class Part:
                 if file.is_file() and file.suffix != ".pyc":
                     yield file.relative_to(given.parent).as_posix().encode()
                     yield file.read_bytes()
+                    if file.stat().st_mode & stat.S_IXUSR:
+                        yield b"executable"
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,7 @@ class Workbench:
         made: the parts that it needs, by name.
         log: what the commands print.
         key: that of the part.
+        stopping: whether to end what runs, since nobody waits for it any more.
     """
 
     target: Path
@@ -95,6 +104,7 @@ class Workbench:
     made: Mapping[str, Path]
     log: IO[bytes]
     key: str
+    stopping: threading.Event
 
     def run(
         self, *command: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
@@ -102,7 +112,7 @@ class Workbench:
         """Run a command, its output in the log, ``env`` added to the environment.
 
         Raises:
-            CannotRunError: it cannot be started, or fails.
+            CannotRunError: it cannot be started, fails, or was stopped.
         """
         words = [str(word) for word in command]
         self.log.write(f"$ {' '.join(words)}\n".encode())
@@ -114,14 +124,19 @@ class Workbench:
                 f"{words[0]} is not installed, and the air-gapped supply needs it; "
                 "tests/e2e/airgap/README.md says what it needs"
             ) from error
-        try:
-            status = process.wait()
-        except BaseException:
-            process.terminate()
-            process.wait()
-            raise
+        status = self._wait(process)
         if status:
             raise CannotRunError(f"{words[0]} failed (exit status {status})")
+
+    def _wait(self, process: Popen[bytes]) -> int:
+        try:
+            while not self.stopping.is_set():
+                with suppress(TimeoutExpired):
+                    return process.wait(_POLL_SECONDS)
+        finally:
+            process.terminate()
+            process.wait()
+        raise CannotRunError("interrupted")
 
     def output(self, *command: str | Path) -> str:
         """Run a command and return what it prints.
@@ -150,17 +165,22 @@ class Store:
         path = self.path(part)
         if not path.exists():
             return False
-        os.utime(path)
+        # A cache that is somebody else's, or read-only, does as well.
+        with suppress(OSError):
+            os.utime(path)
         return True
 
-    def keep(self, part: Part) -> Path:
-        """Return the part; build it first where it is not there, one process at a time.
+    def keep(self, part: Part, stopping: threading.Event | None = None) -> Path:
+        """Return the part; build it first where it is not there, one process at a time, until ``stopping``.
 
         Raises:
-            CannotRunError: it cannot be built; the message names the log.
+            CannotRunError: it cannot be built; the message has the end of the log.
         """
         path = self.path(part)
-        with self._locked(part.name):
+        if self.has(part):
+            return path
+        stopping = stopping or threading.Event()
+        with self._locked(part.name, stopping):
             if self.has(part):
                 return path
             new, scratch = (self.directory / f"{part.name}.{what}" for what in ("new", "scratch"))
@@ -170,17 +190,23 @@ class Store:
                 scratch.mkdir()
                 with log.open("wb") as output:
                     made = {needed.name: self.path(needed) for needed in part.needs}
-                    part.build(Workbench(new, scratch, made, output, part.key))
+                    part.build(Workbench(new, scratch, made, output, part.key, stopping))
+                os.utime(new)
                 new.rename(path)
             except CannotRunError as error:
                 raise CannotRunError(f"{part.title}: {error}; {_end_of(log)}") from error
+            except OSError as error:
+                raise CannotRunError(
+                    f"{part.title} cannot be written into {self.directory} ({error.strerror or error}); "
+                    "make room there, or name another directory in BINDERHUB_SERVICE_CACHE"
+                ) from error
             finally:
                 _remove(new, scratch)
             self._forget_unused(part)
         return path
 
     @contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
+    def _locked(self, name: str, stopping: threading.Event) -> Iterator[None]:
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             lock = (self.directory / f"{name}.lock").open("w")
@@ -190,15 +216,27 @@ class Store:
                 "name another directory in BINDERHUB_SERVICE_CACHE"
             ) from error
         with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            while not _is_free(lock):
+                if stopping.wait(_POLL_SECONDS):
+                    raise CannotRunError(f"interrupted while another process builds {name}")
             yield
 
     def _forget_unused(self, part: Part) -> None:
-        """Remove what other commits made of this part, once nobody has wanted it for a month."""
+        """Remove what other commits made of this part, but for the few that were wanted last and lately."""
         pattern = f"{part.name}-{'[0-9a-f]' * len(part.key)}"
-        for path in self.directory.glob(pattern):
-            if time.time() - path.stat().st_mtime > _UNUSED_SECONDS:
+        last_wanted = {path: path.stat().st_mtime for path in self.directory.glob(pattern)}
+        for rank, path in enumerate(sorted(last_wanted, key=lambda path: -last_wanted[path])):
+            if rank >= _KEPT or time.time() - last_wanted[path] > _UNUSED_SECONDS:
                 _remove(path)
+
+
+def _is_free(lock: IO[str]) -> bool:
+    """Take the lock, unless another process, or thread, has it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _remove(*paths: Path) -> None:
