@@ -68,8 +68,8 @@ build: $(runtime) ## Build a repository there and show it as it goes; REPO=https
 	@$(python) -m tests.e2e.playground build $(if $(REPO),--repo '$(REPO)') $(if $(REF),--ref '$(REF)')
 
 .PHONY: down
-down: $(dev) $(kind) ## Remove that cluster
-	@$(python) -m tests.e2e.playground down
+down: $(dev) $(kind) ## Remove that cluster, or CLUSTER=binderhub-service-e2e that a run of the tests has left
+	@$(python) -m tests.e2e.playground down $(if $(CLUSTER),--cluster '$(CLUSTER)')
 
 .PHONY: check
 check: $(dev) $(actionlint) ## Check style, types, the direction of imports, shell scripts and workflows

@@ -7,9 +7,11 @@ that tolerant pods may land on and build pods may not: it has the taints of the 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -78,6 +80,8 @@ class Cluster(KindCluster):  # type: ignore[misc]  # it has no types
             kind_path=find_tool("kind"),
             kubectl_path=find_kubectl(),
         )
+        # pytest-kind makes its directory at once; here it comes and goes with the cluster.
+        _remove_empty(self.path)
         self.state = state
         self.ports = ports
         self._loaded: set[str] = set()
@@ -89,7 +93,11 @@ class Cluster(KindCluster):  # type: ignore[misc]  # it has no types
 
     def exists(self) -> bool:
         """Tell whether a cluster of this name is there, whole or not."""
-        return self.name in self._kind("get", "clusters").split()
+        return self.name in self.all_names()
+
+    def all_names(self) -> list[str]:
+        """Return the names of all kind clusters of this engine."""
+        return self._kind("get", "clusters").split()
 
     def create(self, config_file: str | Path | None = None) -> None:
         """Create the cluster and wait until its DNS answers; nothing is left of one that fails.
@@ -114,6 +122,7 @@ class Cluster(KindCluster):  # type: ignore[misc]  # it has no types
         """Delete the cluster, whole or not, and what it kept beside the clone; once more is fine."""
         self._kind("delete", "cluster", "--name", self.name, "--kubeconfig", str(self.kubeconfig_path))
         shutil.rmtree(self.state, ignore_errors=True)
+        _remove_empty(self.state)
 
     def export_logs(self, directory: Path) -> None:
         """Write the logs of every node and pod."""
@@ -174,13 +183,13 @@ class Cluster(KindCluster):  # type: ignore[misc]  # it has no types
         """
         try:
             state = json.loads((self.state / _MEMORY).read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
+            self.ports = Ports(*state["ports"])
+            self._loaded = set(state["loaded"])
+        except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
             raise CannotRunError(
                 f"a cluster {self.name} is there, and nothing is known of it; "
-                f"remove it: kind delete cluster --name {self.name}"
+                f"`make down CLUSTER={self.name}` removes it"
             ) from error
-        self.ports = Ports(*state["ports"])
-        self._loaded = set(state["loaded"])
 
     def _load_all(self, node: str, sources: Sequence[Source]) -> None:
         for source in sources:
@@ -273,14 +282,23 @@ def pools() -> list[Pool]:
 
 
 def find_tool(name: str) -> Path:
-    """Return the program of the Makefile, else the one on the path."""
+    """Return the program that ``KIND`` or ``KUSTOMIZE`` names, that of the Makefile, or the path's."""
+    named = os.environ.get(name.upper())
     own = ROOT / ".tools" / name
-    return own if own.exists() else Path(which(name) or name)
+    return Path(named or (own if own.exists() else which(name) or name))
 
 
 def find_kubectl() -> Path:
     """Return kubectl, for pytest-kind: nothing here needs it."""
     return Path(which("kubectl") or "kubectl")
+
+
+def _remove_empty(state: Path) -> None:
+    """Remove a directory of state and the one above it, where they are empty."""
+    with suppress(OSError):
+        state.rmdir()
+    with suppress(OSError):
+        state.parent.rmdir()
 
 
 def _mark(node: str, source: Source) -> str:

@@ -6,11 +6,15 @@ changes it through ``install``, which puts it back; no test leaves a build pod o
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import signal
+import sys
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.e2e.airgap.store import default_directory
 from tests.e2e.builds import Builds, build_pods
 from tests.e2e.cluster import CORE, Ports
 from tests.e2e.errors import CannotRunError
@@ -19,16 +23,18 @@ from tests.e2e.measures import Measures
 from tests.e2e.preflight import engine, free_port
 from tests.e2e.repositories import DEMO, Repository
 from tests.e2e.supply import Supply
-from tests.e2e.world import World, bring_up
+from tests.e2e.world import World, bring_up, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from tests.e2e.installation import Installation
+    from tests.e2e.world import Stage
 
 _NAMESPACES = ("binderhub", "binderhub-two", "e2e")
 _MEASURES = pytest.StashKey[Measures]()
 _WORLD = pytest.StashKey[World]()
+_PROBLEM = pytest.StashKey[CannotRunError]()
 # The cleaner of the tests comes every five seconds.
 _CLEAN_SECONDS = 60
 
@@ -39,6 +45,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure() -> None:
+    """Clean up after whoever ends the run with a signal, as after an interrupt."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(pytest.mark.e2e)
@@ -47,7 +58,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def measures(request: pytest.FixtureRequest) -> Iterator[Measures]:
     """Measure the whole run."""
-    request.config.stash[_MEASURES] = measures = Measures(Supply.chosen().store.directory)
+    request.config.stash[_MEASURES] = measures = Measures(default_directory())
     yield measures
     measures.finish()
 
@@ -65,17 +76,36 @@ def world(request: pytest.FixtureRequest, measures: Measures) -> Iterator[World]
             supply = Supply.chosen()
             stack.enter_context(engine(supply.store, keep=keep))
             ports = Ports(free_port(), free_port(), free_port())
-            world = bring_up(name, supply, ports, stage=measures.stage, reuse=keep)
+            with _shown(request.config):
+                world = bring_up(name, supply, ports, stage=_stages(measures), reuse=keep)
         except CannotRunError as error:
-            pytest.exit(f"error: {error}", returncode=2)
+            request.config.stash[_PROBLEM] = error
+            pytest.exit("there is no cluster to run them on", returncode=2)
         request.config.stash[_WORLD] = world
-        yield world
-        logs = request.config.getoption("export_logs")
-        if logs:
-            world.cluster.export_logs(logs)
-        world.kube.close()
         if not keep:
-            world.cluster.delete()
+            stack.callback(world.cluster.delete)
+        stack.callback(world.kube.close)
+        if logs := request.config.getoption("export_logs"):
+            stack.callback(world.cluster.export_logs, Path(logs))
+        yield world
+
+
+@contextmanager
+def _shown(config: pytest.Config) -> Iterator[None]:
+    """Show what goes on to the person who waits: pytest keeps to itself what is printed meanwhile."""
+    capture: Any = config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        sys.stdout.write("\n")
+        yield
+
+
+def _stages(measures: Measures) -> Stage:
+    @contextmanager
+    def stage(name: str) -> Iterator[None]:
+        with say(name), measures.stage(name):
+            yield
+
+    return stage
 
 
 @pytest.fixture(scope="session")
@@ -146,15 +176,22 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     """Print what it took, and where a cluster that is kept can be looked at."""
     measures = config.stash.get(_MEASURES, None)
     world = config.stash.get(_WORLD, None)
-    if world is not None:
-        terminalreporter.section("images")
-        for source in world.sources:
-            terminalreporter.line(str(source))
-    if measures is not None:
-        terminalreporter.section("measures, on two cores")
-        for line in measures.table():
-            terminalreporter.line(line)
-    if world is not None and config.getoption("keep_cluster"):
+    if world is None or measures is None:
+        return
+    terminalreporter.section("images")
+    for source in world.sources:
+        terminalreporter.line(str(source))
+    terminalreporter.section("measures, on two cores")
+    for line in measures.table():
+        terminalreporter.line(line)
+    if config.getoption("keep_cluster"):
         terminalreporter.section("the cluster is kept")
         terminalreporter.line(f"export KUBECONFIG={world.cluster.kubeconfig_path}")
         terminalreporter.line(f"kubectl get pods --all-namespaces; {CORE} is {world.cluster.node(CORE)}")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say last why nothing was run."""
+    problem = config.stash.get(_PROBLEM, None)
+    if problem:
+        sys.stderr.write(f"error: {problem}\n")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.e2e.airgap.engine import Engine, engine_answers
+from tests.e2e.airgap.engine import Engine, engine_answers, engine_is_forbidden
 from tests.e2e.errors import CannotRunError
 
 if TYPE_CHECKING:
@@ -28,15 +29,10 @@ def require_room(store: Store) -> None:
     Raises:
         CannotRunError: they do not.
     """
-    at = store.directory
-    while not at.exists():
-        at = at.parent
-    free = shutil.disk_usage(at).free / _GIB
-    if free < DISK_GIB:
-        raise CannotRunError(
-            f"{free:.0f} GiB are free at {at}, and the cluster and its images take {DISK_GIB}; "
-            "make room, or name another disk in BINDERHUB_SERVICE_CACHE"
-        )
+    _require_disk(store.directory, "make room, or name another disk in BINDERHUB_SERVICE_CACHE")
+    data = _data_of_the_engine()
+    if data and data.exists():
+        _require_disk(data, "make room; `docker system prune` removes what the engine does not use")
     available = _available_memory()
     if available is not None and available < MEMORY_GIB:
         raise CannotRunError(
@@ -45,11 +41,29 @@ def require_room(store: Store) -> None:
         )
 
 
+def _require_disk(at: Path, way_out: str) -> None:
+    while not at.exists():
+        at = at.parent
+    free = shutil.disk_usage(at).free / _GIB
+    if free < DISK_GIB:
+        raise CannotRunError(
+            f"{free:.1f} GiB are free at {at}, and the cluster and its images take {DISK_GIB}; {way_out}"
+        )
+
+
+def _data_of_the_engine() -> Path | None:
+    """Return where the engine keeps images and nodes, None where it does not say; it may be elsewhere."""
+    asked = subprocess.run(
+        ["docker", "info", "--format", "{{.DockerRootDir}}"], capture_output=True, text=True, check=False
+    )
+    return Path(asked.stdout.strip()) if asked.stdout.strip() else None
+
+
 def require_port(port: int, variable: str) -> None:
-    """Check that a port of the loopback address is free.
+    """Check that a port of the loopback address can be had.
 
     Raises:
-        CannotRunError: something listens there.
+        CannotRunError: something listens there, or it is not for everybody.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -57,7 +71,7 @@ def require_port(port: int, variable: str) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise CannotRunError(
-                f"port {port} is taken ({error.strerror}); name another one: {variable}=..."
+                f"port {port} cannot be had ({error.strerror}); {variable}={free_port()} would do"
             ) from error
 
 
@@ -83,6 +97,11 @@ def find_engine(store: Store) -> Engine | None:
     own = Engine(store.directory / "engine")
     if os.environ.get("DOCKER_HOST") != own.host and engine_answers():
         return None
+    if engine_is_forbidden():
+        raise CannotRunError(
+            "there is a Docker engine, and this user may not use it; join the group docker "
+            "(`sudo usermod --append --groups docker $USER`, then log in again), or run this as root"
+        )
     if os.environ.get("DOCKER_HOST") not in (None, "", own.host):
         raise CannotRunError(
             f"no Docker engine answers at DOCKER_HOST={os.environ['DOCKER_HOST']}; "
@@ -97,15 +116,15 @@ def find_engine(store: Store) -> Engine | None:
 def engine(store: Store, *, keep: bool = False) -> Iterator[None]:
     """Have an engine; one that was started for this is stopped at the end, unless it is to be kept."""
     running = bool(engine_answers(Engine(store.directory / "engine").host))
-    before = os.environ.get("DOCKER_HOST")
+    before = os.environ.get("DOCKER_HOST", "")
     own = find_engine(store)
     try:
         yield
     finally:
         if own and not running and not keep:
             own.stop()
-        if own and before is None:
-            os.environ.pop("DOCKER_HOST", None)
+        if own:
+            os.environ["DOCKER_HOST"] = before
 
 
 def _available_memory() -> float | None:

@@ -143,6 +143,7 @@ class Supply:
                 problem=f"the node image {archive} cannot be loaded into the engine",
                 way_out="`docker info` says whether it has room and is well",
             )  # fmt: skip
+            remove_nodes(but=reference)
         return reference
 
     def sources(self, references: Iterable[str]) -> list[Source]:
@@ -190,6 +191,15 @@ def in_engine(reference: str) -> bool:
     """Tell whether the engine has an image of this name."""
     found = subprocess.run(["docker", "image", "inspect", reference], capture_output=True, check=False)
     return found.returncode == 0
+
+
+def remove_nodes(*, but: str = "") -> None:
+    """Remove the node images of other commits from the engine, but for those of clusters that are there."""
+    listing = ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", node.REPOSITORY]
+    listed = subprocess.run(listing, capture_output=True, text=True, check=False).stdout.split()
+    for reference in set(listed) - {but}:
+        # The engine refuses where a container has it.
+        subprocess.run(["docker", "image", "rm", reference], capture_output=True, check=False)
 
 
 def _given(reference: str, own: str) -> Source:

@@ -6,7 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import HTTPException
@@ -113,9 +113,10 @@ def bring_up(name: str, chosen: Supply, ports: Ports, *, stage: Stage = say, reu
     is_there = cluster.exists()
     if is_there and not reuse:
         raise CannotRunError(
-            f"a cluster {name} is left over from an earlier run; remove it: kind delete cluster --name {name}"
+            f"a cluster {name} is left over from an earlier run; `make down CLUSTER={name}` removes it"
         )
-    require_room(chosen.store)
+    if not is_there:
+        require_room(chosen.store)
     installation = Installation()
     rendered = installation.render()
     services, builds = _images(rendered)
@@ -141,7 +142,9 @@ def bring_up(name: str, chosen: Supply, ports: Ports, *, stage: Stage = say, reu
             push_base(world)
     except BaseException:
         if not is_there and not reuse:
-            cluster.delete()
+            # What is wrong comes first, and an engine that is gone has no cluster.
+            with suppress(CannotRunError):
+                cluster.delete()
         raise
     return world
 

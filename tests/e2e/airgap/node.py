@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.e2e.airgap.store import Workbench
 
 # Not the name of kind's own image: this one is in the machine's engine.
-_REPOSITORY = "localhost/binderhub-service-node"
+REPOSITORY = "localhost/binderhub-service-node"
 _FILES = Path(__file__).with_name("node")
 # systemd 252 is the last of Debian that runs on cgroup v1.
 _SUITE = "bookworm"
@@ -85,7 +85,7 @@ def node_reference() -> str:
 
 
 def _reference(key: str) -> str:
-    return f"{_REPOSITORY}:{programs.KUBERNETES}-{key}"
+    return f"{REPOSITORY}:{programs.KUBERNETES}-{key}"
 
 
 @cache
