@@ -302,7 +302,7 @@ def _remove_empty(state: Path) -> None:
 
 
 def _mark(node: str, source: Source) -> str:
-    return f"{node} {source.reference} {source.archive.name if source.archive else source.local}"
+    return f"{node} {source.reference} {source.version}"
 
 
 def full_name(reference: str) -> str:

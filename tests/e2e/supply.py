@@ -65,22 +65,28 @@ class Source:
         reference: the name that the manifests ask for.
         archive: a file to import; None where the engine has it.
         local: its name in the engine, or in the archive.
+        is_stand_in: whether it only stands in for what it is called.
     """
 
     reference: str
     archive: Path | None
     local: str
-
-    @property
-    def is_stand_in(self) -> bool:
-        """Whether it only stands in for what it is called."""
-        return self.archive is not None
+    is_stand_in: bool = False
 
     def __str__(self) -> str:
         """Say what it is, in a line."""
-        if self.local != self.reference:
-            return f"{self.reference}: {self.local}"
-        return f"{self.reference}: {'stand-in' if self.is_stand_in else 'published'}"
+        if self.is_stand_in:
+            return f"{self.reference}: stand-in"
+        given = self.archive or self.local
+        return f"{self.reference}: {'published' if given == self.reference else given}"
+
+    @property
+    def version(self) -> str:
+        """What tells an image from earlier ones of its name: a stand-in has its hash in the file's name."""
+        if not self.archive:
+            return self.local
+        date = "" if self.is_stand_in else f" {self.archive.stat().st_mtime_ns}"
+        return f"{self.archive.name}{date}"
 
 
 @dataclass(frozen=True)
@@ -161,7 +167,9 @@ class Supply:
         found = {one: self._in_engine(one, published.get(one, one)) for one in wanted}
         parts = {one: _stand_in(one) for one in wanted if found[one] is None}
         build(self.store, parts.values())
-        return [found[one] or Source(one, self.store.path(parts[one]), one) for one in wanted]
+        return [
+            found[one] or Source(one, self.store.path(parts[one]), one, is_stand_in=True) for one in wanted
+        ]
 
     def _in_engine(self, reference: str, published: str) -> Source | None:
         """Return the image in the engine, pulled where that is possible, None where a stand-in has to do."""

@@ -7,14 +7,12 @@ The order within a wave and the tracking annotation are those of Argo CD 3
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tests.e2e.kube import summary, until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from tests.e2e.kube import Kube
 
 _MANAGER = "argocd-controller"
 _WAVE = "argocd.argoproj.io/sync-wave"
@@ -40,10 +38,24 @@ class Identity(NamedTuple):
     name: str
 
 
+class Objects(Protocol):
+    """What a sync asks of a cluster; :class:`tests.e2e.kube.Kube` says what each does."""
+
+    def apply(self, value: Mapping[str, Any], *, manager: str) -> dict[str, Any]: ...
+
+    def get(self, api_version: str, kind: str, name: str, namespace: str | None) -> dict[str, Any] | None: ...
+
+    def list_all(self, api_version: str, kind: str) -> list[dict[str, Any]]: ...
+
+    def delete(self, api_version: str, kind: str, name: str, namespace: str | None) -> None: ...
+
+    def pods(self, namespace: str, selector: str) -> list[Any]: ...
+
+
 class Application:
     """What one overlay has on the cluster, as one Argo CD Application does: what is tracked as its own."""
 
-    def __init__(self, name: str, kube: Kube) -> None:
+    def __init__(self, name: str, kube: Objects) -> None:
         """Name it; nothing is applied yet."""
         self.name = name
         self._kube = kube
@@ -143,7 +155,8 @@ def _wave(value: Mapping[str, Any]) -> int:
 
 
 def _options(value: Mapping[str, Any]) -> list[str]:
-    return str((value["metadata"].get("annotations") or {}).get(_OPTIONS, "")).split(",")
+    options = str((value["metadata"].get("annotations") or {}).get(_OPTIONS, ""))
+    return [option.strip() for option in options.split(",")]
 
 
 def _kind_order(one: Identity) -> int:
