@@ -134,8 +134,11 @@ def _found(policies: str, household: Household) -> tuple[_Found, ...]:
 def _gaps(admission: Admission, household: Household) -> Iterator[Gap]:
     attempts = list(_attempts(household))
     images = [attempt for attempt in attempts if attempt.of_image]
-    if not any(next(admission.objectors(one.pod, **one.sent), None) for one in images):
+    if not _object_to(images, admission):
         attempts = [attempt for attempt in attempts if not attempt.of_image]
+        yield from _beginning_with_nothing(admission, images)
+    idle = list(_unbound(admission))
+    yield from idle
     refused: dict[tuple[object, ...], bool] = {}
     for attempt in attempts:
         asked = partial(_refused, admission, attempt, dict(household.labels))
@@ -145,8 +148,29 @@ def _gaps(admission: Admission, household: Household) -> Iterator[Gap]:
             refused[control] = asked(attempt.control)
         # Where the pod is refused as it is, nothing is learned of what is changed in it.
         if not refused[control] and not asked(attempt.pod):
-            yield _gap(admission, attempt)
+            gap = _gap(admission, attempt)
+            # It may be what an idle policy is for.
+            if gap.at is not None or not idle:
+                yield gap
     yield from _without_parameters(admission)
+
+
+def _object_to(attempts: Sequence[_Attempt], admission: Admission) -> bool:
+    return any(next(admission.objectors(one.pod, **one.sent), None) for one in attempts)
+
+
+def _beginning_with_nothing(admission: Admission, images: Sequence[_Attempt]) -> Iterator[Gap]:
+    """Yield the empty entries of parameters without which a policy would object to some image."""
+    for number, item in enumerate(admission.objects):
+        for key, entry in (item.place / "data").entries():
+            if entry.value != "":
+                continue
+            rest = {name: value for name, value in (item.place / "data").mapping.items() if name != key}
+            without = KubeObject({**item.value, "data": rest}, lambda _: _NOWHERE)
+            others = (*admission.objects[:number], without, *admission.objects[number + 1 :])
+            if _object_to(images, Admission.of(others)):
+                why = f"{key} of {item.title} is empty, and every image begins with that"
+                yield Gap("every image", why, entry)
 
 
 def _attempts(household: Household) -> Iterator[_Attempt]:
@@ -179,15 +203,10 @@ def _attempts(household: Household) -> Iterator[_Attempt]:
     yield _Attempt(
         "a pod of BinderHub under docker-api's ServiceAccount",
         build,
-        _with({"serviceAccountName": household.daemon}),
+        _with({"serviceAccountName": household.daemon, "volumes": []}),
         binder,
     )
-    yield _Attempt(
-        "a pod of BinderHub that is no build pod",
-        build,
-        lambda pod: pod["metadata"].update(labels={}),
-        binder,
-    )
+    yield _Attempt("a pod of BinderHub that is no build pod", build, _unlabelled, binder)
 
 
 def _plain(household: Household, key: str) -> Pod:
@@ -243,6 +262,11 @@ def _other_socket(pod: Pod) -> None:
         socket["path"] = socket["path"].replace(f"/{pod['metadata']['namespace']}/", "/elsewhere/")
 
 
+def _unlabelled(pod: Pod) -> None:
+    pod["metadata"].update(labels={})
+    pod["spec"].update(volumes=[])
+
+
 def _no_socket(pod: Pod) -> None:
     for socket in _sockets(pod):
         socket["type"] = "Directory"
@@ -277,6 +301,15 @@ def _gap(admission: Admission, attempt: _Attempt) -> Gap:
     asking = ("matchResources", one.binding) if one.is_asked else ("matchConstraints", one.policy)
     at = asking[1].place.at("spec", asking[0])
     return Gap(attempt.what, f"{one.policy.title} is not asked about it", at)
+
+
+def _unbound(admission: Admission) -> Iterator[Gap]:
+    """Yield the policies that are there and refuse nothing."""
+    bound = {id(one.policy) for one in admission.bound}
+    for item in admission.objects:
+        if item.kind == "ValidatingAdmissionPolicy" and id(item) not in bound:
+            at = item.place.at("metadata", "name")
+            yield Gap("what it refuses", f"no binding binds {item.title}", at)
 
 
 def _without_parameters(admission: Admission) -> Iterator[Gap]:

@@ -30,6 +30,7 @@ _HOOKS = (
     ("lifecycle", "postStart", "exec", "command"),
     ("lifecycle", "preStop", "exec", "command"),
 )
+_PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 _HOLDERS = ("ConfigMap", "Secret")
 _VOLUMES = ("configMap", "secret", "projected")
 _EXECUTABLE, _READABLE_BY_OTHERS = 0o111, 0o004
@@ -119,6 +120,7 @@ def _faults(pod: PodView, together: tuple[KubeObject, ...], unmounted: Sequence[
     for container in containers:
         yield from container.judge_paths(elsewhere)
         yield from container.judge_mounts()
+        yield from container.judge_probes()
         yield from container.judge_texts(shared)
         yield from container.judge_commands()
 
@@ -166,6 +168,17 @@ class _Container:
                 where = f"mounted at {file.path}" if file.path else "mounted nowhere"
                 problem = f"{self.who} uses {word.path}, and {name} of {file.place.document.title} is {where}"
                 yield Fault(word.at, problem, (file.place,))
+
+    def judge_probes(self) -> Iterator[Fault]:
+        """Yield the ports that a probe asks for by a name which the container gives to none."""
+        names = {(port / "name").text for port in self.view.ports}
+        for probe in _PROBES:
+            for handler in ("httpGet", "tcpSocket"):
+                port = self.view.place.at(probe, handler, "port")
+                if port.text and port.text not in names:
+                    known = ", ".join(sorted(filter(None, names))) or "none with a name"
+                    problem = f"the {probe} of {self.who} asks at the port {port.text}, and it has {known}"
+                    yield Fault(port, problem, (self.view.place / "ports",))
 
     def judge_mounts(self) -> Iterator[Fault]:
         """Yield the files that belong to root, and that the user of the container may not read."""

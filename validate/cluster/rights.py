@@ -42,15 +42,16 @@ def escalations(grant: Grant) -> Iterator[tuple[Place, str]]:
         yield grant.rule / "resources", "may read every Secret of the namespace"
 
 
-def idle_rights(objects: Iterable[KubeObject]) -> Iterator[tuple[Place, str]]:
+def idle_rights(objects: Iterable[KubeObject], tokenless: KubeObject | None) -> Iterator[tuple[Place, str]]:
     """Yield the rights that nobody of the tree has or needs, each with a sentence.
 
+    ``tokenless`` must have no token at all, so what it would be for is not asked.
     Users and groups are outside of it, and so are ServiceAccounts of other namespaces.
     """
     together = tuple(objects)
     misdirected = [*_idle_bindings(together), *_idle_roles(together)]
     # A token without rights is what a binding that missed it leaves behind.
-    yield from misdirected or _idle_tokens(together)
+    yield from misdirected or _idle_tokens(tuple(item for item in together if item is not tokenless))
 
 
 def _idle_bindings(objects: tuple[KubeObject, ...]) -> Iterator[tuple[Place, str]]:

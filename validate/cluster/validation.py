@@ -24,6 +24,8 @@ _ALWAYS = ("Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "ReplicationC
 _ENDING = ("Job", "CronJob")
 _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
+# What --service-node-port-range of the API server is by default.
+_NODE_PORTS = range(30000, 32768)
 _ADMIN = ("SYS_ADMIN", "CAP_SYS_ADMIN")
 
 
@@ -48,6 +50,8 @@ def contradictions(item: KubeObject) -> Iterator[Contradiction]:
             yield from _amounts(container)
             yield from _probes(container)
             yield from _privilege(container)
+    elif item.kind == "Service":
+        yield from _node_ports(item)
     elif item.kind == "NetworkPolicy":
         yield from _blocks(item)
     elif item.kind == "PodDisruptionBudget":
@@ -213,6 +217,14 @@ def _privilege(container: ContainerView) -> Iterator[Contradiction]:
     elif any(str(name) in _ADMIN for name in added.items):
         problem = f"{container.name} has the capability SYS_ADMIN and may not escalate its privileges"
         yield Contradiction(added, problem)
+
+
+def _node_ports(item: KubeObject) -> Iterator[Contradiction]:
+    for port in item.place.at("spec", "ports").each():
+        number = port / "nodePort"
+        if isinstance(number.value, int) and number.value not in _NODE_PORTS:
+            first, last = _NODE_PORTS[0], _NODE_PORTS[-1]
+            yield Contradiction(number, f"a nodePort is from {first} to {last}, and not {number.value}")
 
 
 def _blocks(item: KubeObject) -> Iterator[Contradiction]:

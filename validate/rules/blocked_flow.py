@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from validate.place import Place
 
 
-_BY_IPV4 = INTERNET & Addresses.of("0.0.0.0/0")
+_IPV4 = Addresses.of("0.0.0.0/0")
+_BY_IPV4 = INTERNET & _IPV4
 _A_LOT, _NEARLY_ALL = 1 / 16, 0.9
 # A rule of which more than one thing would have to change is not meant for the flow.
 _FAR = 2
@@ -80,7 +81,7 @@ def _partly_open(flows: Iterable[Flow], network: Network) -> Iterator[Breach]:
 
     A few blocks are an allowlist of somebody who knows the addresses; a large part is a wrong exception.
     """
-    seen = set()
+    seen: set[tuple[object, ...]] = set()
     for flow in flows:
         for route in flow.routes:
             if route.destination.addresses != INTERNET:
@@ -103,6 +104,28 @@ def _partly_open(flows: Iterable[Flow], network: Network) -> Iterator[Breach]:
                         if reached
                         else f"allow 0.0.0.0/0 as well, but for private addresses, in {at.origin.file}",
                     )
+        yield from _without_ipv4(flow, network, seen)
+
+
+def _without_ipv4(flow: Flow, network: Network, seen: set[tuple[object, ...]]) -> Iterator[Breach]:
+    """Yield the block of a flow to addresses of a cluster that is possible by IPv6 alone."""
+    if any(one.destination.labels is not None for one in flow.routes):
+        # A pod's addresses are those that its cluster gives it.
+        return
+    wanted = [(one, one.destination.addresses & _IPV4) for one in flow.routes]
+    if any(not addresses or network.reachable(one.source, addresses, one.port) for one, addresses in wanted):
+        return
+    openings = (opening for one, _ in wanted for opening in network.decide(*one).egress.openings)
+    for at in (opening.peer.at("ipBlock", "cidr") for opening in openings):
+        if at.exists and _key(at) not in seen:
+            seen.add(_key(at))
+            yield Breach(
+                at=at,
+                problem=f"{flow.source} reaches {flow.target} by IPv6 alone, so {flow.otherwise} where "
+                "the cluster has IPv4",
+                fix=f"allow its IPv4 addresses as well in {at.origin.file}",
+            )
+            return
 
 
 def _nobody_let_in(overlay: Overlay, network: Network) -> Iterator[Breach]:

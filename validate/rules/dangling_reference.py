@@ -24,9 +24,10 @@ class DanglingReference(OverlayRule):
     else at first. A key counts like a name, since a missing one stops the pod just the same
     (stackrox/kube-linter issue 705), and a `subPath` of a missing key becomes an empty directory.
 
-    A program is told what to use by words that nothing checks: the path of a configuration that is mounted
-    elsewhere, a script that `sh` takes for the name of a file, a variable that `set -u` insists on. Where
-    the overlay has the file, or the text, both ends are known and are compared.
+    A program is told what to use by words that nothing checks: the path of a configuration that is
+    mounted elsewhere, a script that `sh` takes for the name of a file, a variable that `set -u` insists
+    on, a port that a probe asks at by a name which the container gives to none. Where the overlay has the
+    file, or the text, both ends are known and are compared.
 
     An ExternalSecret is no Secret yet: one that reads from no store, or whose template uses a value that
     it does not fetch, makes none. Neither does one with the account, identity or vault that a component
@@ -63,10 +64,16 @@ class DanglingReference(OverlayRule):
                 problem=f"{at.document.title} has the placeholder {at.value} for {placeholder.meant}",
                 fix=f"write {placeholder.meant} in a patch of {overlay.name}",
             )
-        # Whether BinderHub finds its own configuration is judged by silent-config-failure.
-        own = overlay.config.config_file if overlay.config else None
+        # Whether BinderHub finds its own configuration is judged by silent-config-failure, and where its
+        # probes ask by port-mismatch.
+        file = overlay.config.config_file if overlay.config else None
+        own = {file.origin} if file is not None else set()
+        if overlay.binder:
+            container = overlay.binder.container.place
+            probes = ("startupProbe", "readinessProbe", "livenessProbe")
+            own |= {container.at(probe, "httpGet", "port").origin for probe in probes}
         for fault in faults(overlay.pods, overlay.objects):
-            if own is not None and (fault.at.origin == own.origin):
+            if fault.at.origin in own:
                 continue
             yield Breach(
                 at=fault.at,

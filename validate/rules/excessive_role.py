@@ -53,7 +53,8 @@ class ExcessiveRole(OverlayRule):
             yield from _cluster_roles(grants, namespace)
         yield from _of_others(overlay)
         # Without any grant, the role of BinderHub is what insufficient-role is about.
-        for place, problem in idle_rights(overlay.objects) if grants.grants else ():
+        daemon = overlay.docker_api.object if overlay.docker_api else None
+        for place, problem in idle_rights(overlay.objects, daemon) if grants.grants else ():
             yield Breach(
                 at=place,
                 problem=problem,

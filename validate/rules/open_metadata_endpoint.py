@@ -33,6 +33,8 @@ _METADATA = (
     _Metadata("fd00:ec2::254", Port(80), "the metadata service of AWS by IPv6"),
     # https://cloud.google.com/compute/docs/metadata/querying-metadata
     _Metadata("fd20:ce::254", Port(80), "the metadata server of Google Cloud by IPv6"),
+    # https://docs.openstack.org/nova/latest/admin/metadata-service.html
+    _Metadata("fe80::a9fe:a9fe", Port(80), "the metadata service of OpenStack by IPv6"),
     # https://cloud.google.com/kubernetes-engine/docs/how-to/network-policy
     _Metadata("169.254.169.252", Port(988), "the metadata server of GKE, as Calico sees it"),
     # https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16

@@ -33,7 +33,8 @@ class PortMismatch(OverlayRule):
     number. Where they disagree, the pod never becomes ready, the Service answers "connection
     refused" (502 behind an Ingress), or a network policy drops every request without a trace.
 
-    An Ingress passes the path on as it is. One whose path has nothing of `base_url` below it answers 404.
+    An Ingress passes the path on as it is. One whose path has nothing of `base_url` below it answers 404, and
+    so does one without paths.
 
     Use the name of the container's port everywhere, and the number in two places: `BinderHub.port`
     and `containerPort`. The port of a Service that an Ingress or a route names is judged by
@@ -86,6 +87,13 @@ def _other_paths(overlay: Overlay, binder: Workload, base_url: Place) -> Iterato
         if _REWRITES & ingress.annotations.keys():
             continue
         for rule in ingress.place.at("spec", "rules").each():
+            if not rule.at("http", "paths").items and not ingress.place.at("spec", "defaultBackend").exists:
+                host = (rule / "host").text or "any host"
+                yield Breach(
+                    at=rule,
+                    problem=f"{ingress.title} leads nowhere for {host}: every request gets 404",
+                    fix=f"add http.paths with a Service behind them in {rule.origin.file}",
+                )
             for path in rule.at("http", "paths").each():
                 asked = f"/{(path / 'path').text.strip('/')}/".replace("//", "/")
                 known = (path / "pathType").text in ("Prefix", "Exact")

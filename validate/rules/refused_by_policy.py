@@ -19,6 +19,28 @@ if TYPE_CHECKING:
 # Argo CD's own name for what applies manifests: https://argo-cd.readthedocs.io/en/stable/operator-manual/installation/
 _APPLIES = "system:serviceaccount:argocd:argocd-application-controller"
 
+# What runs in every cluster, and is privileged there.
+_KUBE_SYSTEM = "kube-system"
+_DAEMON_SETS = f"system:serviceaccount:{_KUBE_SYSTEM}:daemon-set-controller"
+_KUBE_PROXY: dict[str, Json] = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "kube-proxy", "namespace": _KUBE_SYSTEM, "labels": {"k8s-app": "kube-proxy"}},
+    "spec": {
+        "serviceAccountName": "kube-proxy",
+        "hostNetwork": True,
+        "containers": [
+            {
+                "name": "kube-proxy",
+                "image": "registry.k8s.io/kube-proxy:v1.34.0",
+                "securityContext": {"privileged": True},
+                "volumeMounts": [{"name": "modules", "mountPath": "/lib/modules", "readOnly": True}],
+            }
+        ],
+        "volumes": [{"name": "modules", "hostPath": {"path": "/lib/modules"}}],
+    },
+}
+
 
 class RefusedByPolicy(OverlayRule):
     """Our own admission policies refuse an object, or a pod that it makes, or let in what leads to the node.
@@ -34,7 +56,8 @@ class RefusedByPolicy(OverlayRule):
     policies are also asked about what must not get in: privileged containers of every sort, the network
     and the directories of the node, the socket of another installation, docker-api's ServiceAccount in
     other hands, images of registries that nobody declared. Where a policy is there for that and lets it in,
-    it is not bound, not asked, or does not fail closed.
+    it is not bound, not asked, or does not fail closed. And they are asked about a kube-proxy in kube-system:
+    a binding without a `namespaceSelector` reaches it.
     """
 
     id = "refused-by-policy"
@@ -66,6 +89,23 @@ class RefusedByPolicy(OverlayRule):
                             related=(verdict.place,),
                         )
         yield from _intrusions(overlay)
+        yield from _elsewhere(admission)
+
+
+def _elsewhere(admission: Admission) -> Iterator[Breach]:
+    """Yield the policies that reach beyond this installation, to what every cluster lives on."""
+    labels = {"kubernetes.io/metadata.name": _KUBE_SYSTEM}
+    refused = admission.verdicts(_KUBE_PROXY, namespace_labels=labels, username=_DAEMON_SETS)
+    for name in dict.fromkeys(verdict.policy for verdict in refused if verdict.action == "Deny"):
+        for one in (one for one in admission.bound if one.policy.name == name):
+            at = one.binding.place.at("spec", "matchResources")
+            yield Breach(
+                at=at,
+                problem=f"the policy {name} is asked in every namespace, and refuses kube-proxy in "
+                f"{_KUBE_SYSTEM}: a node that starts anew has no network",
+                fix=f"add matchResources with a namespaceSelector in {at.origin.file}",
+                related=(one.policy.place.at("spec", "matchConstraints"),),
+            )
 
 
 def _intrusions(overlay: Overlay) -> Iterator[Breach]:
@@ -98,7 +138,9 @@ def _intrusions(overlay: Overlay) -> Iterator[Breach]:
         yield Breach(
             at=at,
             problem=f"{whats[0]}{more} gets into the namespace {namespace}: {why}",
-            fix=f"refuse it in {at.origin.file}" if at is not fallback else "refuse it in policies/admission",
+            fix=f"correct that in {at.origin.file}"
+            if at is not fallback
+            else "refuse it in policies/admission",
             evidence="\n".join(whats) if more else "",
         )
 

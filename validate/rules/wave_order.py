@@ -29,8 +29,9 @@ class WaveOrder(OverlayRule):
     Argo CD applies wave after wave, and waits until a wave is healthy before it begins the next one.
     Inside of a wave it goes by kind. A workload whose ServiceAccount, configuration or credentials come
     in a later wave never becomes healthy, so that wave never begins: the first sync hangs. One whose
-    rights come later answers with errors until then. Objects of a Namespace that comes later are
-    refused. BinderHub in the wave of docker-api, or before it, takes builds that no node can run yet.
+    rights come later answers with errors until then. Objects of a Namespace that comes later are refused,
+    and so is every pod while the parameters of an admission policy are missing. BinderHub in the wave of
+    docker-api, or before it, takes builds that no node can run yet.
 
     The order is: the Namespace; rights, credentials and configuration; docker-api; BinderHub. Set
     `argocd.argoproj.io/sync-wave`, which is 0 where it is missing.
@@ -50,7 +51,7 @@ class WaveOrder(OverlayRule):
         daemons, binder = workloads[0].object, workloads[-1].object
         reported: set[KubeObject] = set()
         for workload in workloads:
-            mounted = list(_mounted(workload, makers))
+            mounted = [*_mounted(workload, makers), *_asked_for(objects, makers)]
             needs = dict.fromkeys((*mounted, *_wanted(overlay, workload, makers)))
             late = [item for item in needs if wave(item) > latest_wave(item, workload.object)]
             new = [item for item in late if item not in reported]
@@ -93,6 +94,19 @@ def _mounted(workload: Workload, makers: Mapping[_Name, KubeObject]) -> Iterator
         item = makers.get((one.kind, one.name, one.namespace))
         if item is not None and not one.optional:
             yield item
+
+
+def _asked_for(objects: tuple[KubeObject, ...], makers: Mapping[_Name, KubeObject]) -> Iterator[KubeObject]:
+    """Yield the parameters without which an admission policy refuses every pod."""
+    policies = {item.name: item for item in objects if item.kind == "ValidatingAdmissionPolicy"}
+    for item in objects:
+        reference = item.place.at("spec", "paramRef")
+        policy = policies.get(item.place.at("spec", "policyName").text)
+        if policy is None or (reference / "parameterNotFoundAction").text != "Deny":
+            continue
+        kind = policy.place.at("spec", "paramKind", "kind").text
+        made = makers.get((kind, (reference / "name").text, (reference / "namespace").text))
+        yield from (made,) if made else ()
 
 
 def _wanted(overlay: Overlay, workload: Workload, makers: Mapping[_Name, KubeObject]) -> Iterator[KubeObject]:
