@@ -267,7 +267,9 @@ class Cluster(KindCluster):  # type: ignore[misc]  # it has no types
                 f"{self.kind_path} is not there; run `make e2e` or `make up`, which install kind"
             ) from error
         if done.returncode:
-            said = [line for line in done.stderr.splitlines() if line.strip()]
+            # Before it stands the whole of a long command.
+            output = done.stderr.rpartition("Command Output:")[2]
+            said = [line.strip() for line in output.splitlines() if line.strip()]
             raise CannotRunError(f"kind {words[0]} {words[1]} fails: {' '.join(said[-3:])}")
         return done.stdout
 

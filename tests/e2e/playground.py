@@ -125,7 +125,8 @@ def build(repo: str, ref: str) -> int:
         stream = EventStream(build_url(base, "git", repo, ref), limit=_HOUR, linger=0)
     except (OSError, HTTPException) as error:
         raise CannotRunError(
-            f"no BinderHub answers at {base} ({error}); `make up` starts one, and PORT names another port"
+            f"no BinderHub answers at {base} ({str(error).strip()}); "
+            "`make up` starts one, and PORT names another port"
         ) from error
     with stream:
         if ACCEPT not in stream.content_type:

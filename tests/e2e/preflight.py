@@ -116,14 +116,15 @@ def find_engine(store: Store) -> Engine | None:
 def engine(store: Store, *, keep: bool = False) -> Iterator[None]:
     """Have an engine; one that was started for this is stopped at the end, unless it is to be kept."""
     running = bool(engine_answers(Engine(store.directory / "engine").host))
-    before = os.environ.get("DOCKER_HOST", "")
+    before = os.environ.get("DOCKER_HOST")
     own = find_engine(store)
     try:
         yield
     finally:
         if own and not running and not keep:
             own.stop()
-        if own:
+        os.environ.pop("DOCKER_HOST", None)
+        if before is not None:
             os.environ["DOCKER_HOST"] = before
 
 
