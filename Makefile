@@ -34,7 +34,7 @@ checkov := .tools/checkov-$(CHECKOV_VERSION)
 conftest := .tools/conftest-$(CONFTEST_VERSION)
 
 # By their first lines, so that a new one is checked as well. (A number sign would begin a comment here.)
-shell_scripts = $(shell grep -rlE '^.!(/bin/sh|/usr/bin/env bash)$$' .ci tools components)
+shell_scripts = $(shell grep -rlE '^.!(/bin/sh|/usr/bin/env bash|/bin/bash)$$' .ci tools components tests/e2e)
 
 .PHONY: help
 help: ## Show this list
