@@ -22,7 +22,7 @@ esac
 @pytest.fixture
 def run(tmp_path):
     """Return a function: runs it where nothing is to be installed and this target fails."""
-    for name, script in {"make": MAKE, "docker": "", "go": ""}.items():
+    for name, script in {"make": MAKE, "docker": "", "go": "", "python3": ""}.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / name).chmod(0o755)
 
