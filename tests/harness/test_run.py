@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,8 @@ def test_a_cluster_that_is_left_over(run):
 
 def test_a_kept_cluster_of_which_nothing_is_known(run, command):
     command("docker", 'case "$1" in version) echo 28.0.0 ;; esac')
-    _, err = run("--keep-cluster", CLUSTERS=NAME)
+    out, err = run("--keep-cluster", CLUSTERS=NAME)
+    # What takes minutes is shown while it goes on.
+    assert re.search(r"^  supply: \d+ s$", out, re.MULTILINE)
     sentence = f"a cluster {NAME} is there, and nothing is known of it; `make down CLUSTER={NAME}` removes it"
     assert err.endswith(f"error: {sentence}\n")
