@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from validate.place import Path as FieldPath
 
 _ADDITIONS = Path(__file__).with_name("additions")
+_PINNED = re.compile(r"(:[\w.-]+)@sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -91,16 +93,21 @@ def json_patch(kind: str, name: str, *operations: Mapping[str, Any]) -> dict[str
 
 
 def kustomize(directory: Path) -> list[dict[str, Any]]:
-    """Return what Kustomize renders of a directory.
+    """Return what Kustomize renders of a directory, each image by its tag alone.
 
     Raises:
         CannotRunError: it fails; the message is its own.
     """
-    tool = find_tool("kustomize")
-    done = subprocess.run([str(tool), "build", str(directory)], capture_output=True, text=True, check=False)
+    build = [str(find_tool("kustomize")), "build", str(directory)]
+    try:
+        done = subprocess.run(build, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise CannotRunError(f"{build[0]} is not there; run `make setup`, which installs it") from error
     if done.returncode:
         raise CannotRunError(f"kustomize build {directory}: {done.stderr.strip()}")
-    return [one for one in yaml.load_all(done.stdout, Loader=yaml.CSafeLoader) if one]
+    # What is loaded into a node has the digest of its archive, not the one that a fork has pinned.
+    rendered = _PINNED.sub(r"\1", done.stdout)
+    return [one for one in yaml.load_all(rendered, Loader=yaml.CSafeLoader) if one]
 
 
 def views(objects: Iterable[dict[str, Any]]) -> list[KubeObject]:
