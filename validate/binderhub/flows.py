@@ -45,6 +45,14 @@ INTERNET = (
 )
 _LINK_LOCAL = Addresses.of("169.254.0.0/16")
 _HTTPS, _API_SERVER = Port(443), Port(6443)
+# What labels of nodes contain, and the port of the API server there: the clouds' own ones are at 443
+# (docs.aws.amazon.com/eks/latest/userguide/network-reqs.html and their like), Magnum's at 6443.
+_API_PORTS = {
+    "eks.amazonaws.com/": _HTTPS,
+    "cloud.google.com/gke-": _HTTPS,
+    "kubernetes.azure.com/": _HTTPS,
+    "magnum.openstack.org/": _API_SERVER,
+}
 # GitRepoProvider.allowed_protocols has these by default, and https.
 _GIT_PORTS = {"http": Port(80), "ssh": Port(22), "git": Port(9418)}
 _DNS_PORTS = (ContainerPort("dns", 53, "UDP"), ContainerPort("dns-tcp", 53, "TCP"))
@@ -91,6 +99,7 @@ class System(Struct, frozen=True, eq=False):
         docker_api: the pod of docker-api, and the container that runs dockerd; None where there is none.
         build_pod: the pod of a build; None where there is none.
         outside: names of the namespaces that the cluster is said to have besides those of the tree.
+        node_labels: the names of labels that its nodes are said to have.
     """
 
     network: Network
@@ -100,6 +109,7 @@ class System(Struct, frozen=True, eq=False):
     docker_api: tuple[PodView, ContainerView] | None
     build_pod: PodView | None
     outside: tuple[str, ...]
+    node_labels: frozenset[str] = frozenset()
 
 
 def needed_flows(system: System) -> Iterator[Flow]:
@@ -158,8 +168,13 @@ def _api_server(system: System) -> Iterator[Flow]:
     """Yield a flow for BinderHub, and for whatever else has an account with rights.
 
     Most API servers have a private address. The public one that a cloud may give counts where a policy
-    names it by itself: the internet as a whole is open for other reasons.
+    names it by itself: the internet as a whole is open for other reasons. Labels of nodes tell whose cluster
+    it is, and with that the port.
     """
+    known = [
+        port for prefix, port in _API_PORTS.items() if any(prefix in name for name in system.node_labels)
+    ]
+    ports = known[:1] or (_HTTPS, _API_SERVER)
     pod, _ = system.binder
     callers = {id(pod.owner): ("BinderHub", "it creates no build pod", pod)}
     bound = _bound_accounts(system.objects)
@@ -176,7 +191,7 @@ def _api_server(system: System) -> Iterator[Flow]:
             title,
             "the API server (a private address, unless one is named)",
             otherwise,
-            tuple(Route(source, Endpoint(PRIVATE | named), port) for port in (_HTTPS, _API_SERVER)),
+            tuple(Route(source, Endpoint(PRIVATE | named), port) for port in ports),
         )
 
 

@@ -179,6 +179,7 @@ def _system(overlay: Overlay, network: Network) -> System:
         (daemon.pod, daemon.container) if daemon else None,
         build.pod if build else None,
         tuple(one.name for one in overlay.facts.namespaces),
+        frozenset(label for pool in overlay.facts.pools for label in pool.labels),
     )
 
 
