@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from validate.cluster.hostpaths import HostPath, on_the_node
+from validate.cluster.limits import parse_quantity
 from validate.cluster.mounts import mount_path, mounted_files
 from validate.rules.rule import Breach, OverlayRule, Severity
 from validate.rules.subjects import the_docker_api, the_dockerd
@@ -12,12 +13,15 @@ from validate.rules.subjects import the_docker_api, the_dockerd
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from validate.cluster.objects import PodView
     from validate.overlay import Overlay, Workload
     from validate.place import Place
 
 _COPIES = "vfs"
 _IN_MEMORY = ("/run/", "/var/run/", "/dev/shm/")  # noqa: S108 - a path that is looked for
 _PRUNES = "prune"
+# What of, the least that a program can do with, and more than a node has.
+_MEMORY, _DISK = ("memory", "4Mi", "4Ti"), ("disk", "64Ki", "64Ti")
 
 
 class _Storage(NamedTuple):
@@ -28,7 +32,7 @@ class _Storage(NamedTuple):
 
 
 class UnboundedDockerApi(OverlayRule):
-    """docker-api may take all memory or all disk of its node.
+    """docker-api, or what shares a node with it, may take all memory or all disk.
 
     Builds run inside docker-api and share what it may use: BinderHub has no limit per build. Without
     a memory limit one build starves the node. Without a bound on its storage, images and build cache
@@ -40,6 +44,10 @@ class UnboundedDockerApi(OverlayRule):
     that leaves every image that was ever built or pulled, the component image-cleaner. A cluster that
     `cluster.yaml` calls disposable does without the cleaner. The storage driver `vfs` keeps a whole copy
     for each layer.
+
+    Every other container of the namespace, the build pod's among them, may run where builds do, and needs a
+    memory limit as well. A limit beyond what any node has, or below what any program needs, is a unit that was
+    meant otherwise.
     """
 
     id = "unbounded-docker-api"
@@ -64,6 +72,56 @@ class UnboundedDockerApi(OverlayRule):
                 fix=f"take overlay2 in {driver.origin.file}",
             )
         yield from _unbounded(overlay, workload, dockerd.data_root.value, dockerd.data_root.place)
+        pods = [*overlay.pods, *filter(None, (_build_pod(overlay),))]
+        for pod in pods:
+            yield from _without_limit(pod, besides=workload)
+            yield from _misread_units(pod)
+
+
+def _build_pod(overlay: Overlay) -> PodView | None:
+    build = overlay.build_pod.object if overlay.build_pod else None
+    return build.pod if build else None
+
+
+def _without_limit(pod: PodView, besides: Workload) -> Iterator[Breach]:
+    """Yield the containers of a pod without a memory limit, as one finding."""
+    limits = [
+        one.place.at("resources", "limits", "memory")
+        for one in pod.all_containers
+        if one.place.origin != besides.container.place.origin
+    ]
+    missing = [limit for limit in limits if not limit.exists]
+    if missing:
+        at = missing[0]
+        which = "no memory limit" if len(missing) == len(limits) else "a container without a memory limit"
+        yield Breach(
+            at=at,
+            problem=f"{_title(pod)} has {which}: where it takes what its node has, builds end there too",
+            fix=f"set resources.limits.memory in {at.origin.file}",
+            related=tuple(missing[1:]),
+        )
+
+
+def _misread_units(pod: PodView) -> Iterator[Breach]:
+    """Yield amounts of memory or disk that nobody can have meant."""
+    amounts = [(one.place.at("resources", "limits", "memory"), _MEMORY) for one in pod.all_containers]
+    amounts += [(one.at("emptyDir", "sizeLimit"), _DISK) for one in (pod.spec / "volumes").each()]
+    for at, (what, least, most) in amounts:
+        try:
+            amount = parse_quantity(at.value)
+        except ValueError:
+            continue
+        if amount < parse_quantity(least) or parse_quantity(most) < amount:
+            yield Breach(
+                at=at,
+                problem=f"{_title(pod)} may take {at.value} of {what}: no more than {most} and no less than "
+                f"{least} is of use",
+                fix=f"look at the unit in {at.origin.file}",
+            )
+
+
+def _title(pod: PodView) -> str:
+    return pod.owner.title if pod.owner.kind != "Pod" else "the build pod"
 
 
 def _unbounded(overlay: Overlay, workload: Workload, root: str, root_place: Place) -> Iterator[Breach]:
