@@ -119,3 +119,20 @@ def test_a_container_that_runs_as_root_by_itself_reads_everything():
     pod = "securityContext: {runAsUser: 1000}\n" + VOLUME % ", defaultMode: 0400"
     assert problems(MOUNT, pod)
     assert not problems(MOUNT + "securityContext: {runAsUser: 0}", pod)
+
+
+@pytest.mark.parametrize(
+    ("told", "mounts", "writable"),
+    [
+        ("env: [{name: HOME, value: /home/main}]", "", False),
+        ("env: [{name: HOME, value: /home/main}]", "{name: scratch, mountPath: /home}", True),
+        ("env: [{name: HOME, value: /home/main}]", "{name: scratch, mountPath: /home/main/.cache}", True),
+        ("env: [{name: HOME, value: /home/main}]", "{name: scratch, mountPath: /home/main-2}", False),
+        ("env: [{name: SETTINGS, value: /home/main}]", "", True),
+    ],
+)
+def test_where_a_program_keeps_its_files(told, mounts, writable):
+    container = f"{told}\nsecurityContext: {{readOnlyRootFilesystem: true}}\nvolumeMounts: [{mounts}]\n"
+    pod = "volumes: [{name: scratch, emptyDir: {}}]"
+    assert bool(problems(container, pod)) is not writable
+    assert not problems(container.replace("true", "false"), pod)

@@ -42,6 +42,9 @@ _PATH_IN_TEXT = re.compile(r"(?<![\w.$}/-])/[\w.@-]+(?:/[\w.@-]+)+")
 # Settings of files, one to a line: a path in prose says nothing.
 _SETTING = re.compile(r"[:=]\s*[\"']?(?P<path>/[\w.@-]+(?:/[\w.@-]+)+)[\"']?,?\s*$")
 _SETTINGS = (".cfg", ".conf", ".ini", ".json", ".toml", ".yaml", ".yml")
+# Where programs keep files of their own; rootdirectory is the setting of docker's registry.
+_DIRECTORIES_TO_WRITE = frozenset("DOCKER_CONFIG HOME TMPDIR XDG_CACHE_HOME XDG_CONFIG_HOME".split())
+_DIRECTORY_SETTING = re.compile(r"^\s*rootdirectory:\s*[\"']?(?P<path>/[\w.@/-]+)[\"']?\s*$")
 _COMMENT = re.compile(r"(^|\s)#.*")
 _NAME = "[A-Z][A-Z0-9_]*"
 _ENDS_WHERE_UNSET = re.compile(r"^\s*set\s+(-\w*u|-o\s+nounset)", re.MULTILINE)
@@ -121,6 +124,7 @@ def _faults(pod: PodView, together: tuple[KubeObject, ...], unmounted: Sequence[
         yield from container.judge_paths(elsewhere)
         yield from container.judge_mounts()
         yield from container.judge_probes()
+        yield from container.judge_writing()
         yield from container.judge_texts(shared)
         yield from container.judge_commands()
 
@@ -168,6 +172,30 @@ class _Container:
                 where = f"mounted at {file.path}" if file.path else "mounted nowhere"
                 problem = f"{self.who} uses {word.path}, and {name} of {file.place.document.title} is {where}"
                 yield Fault(word.at, problem, (file.place,))
+
+    def judge_writing(self) -> Iterator[Fault]:
+        """Yield the directories that a program is told to write to, and that it cannot write to."""
+        if self.view.place.at("securityContext", "readOnlyRootFilesystem").value is not True:
+            return
+        told: list[tuple[Place | Spot, str]] = [
+            (word, word.text)
+            for entry in (self.view.place / "env").each()
+            if (entry / "name").text in _DIRECTORIES_TO_WRITE and (word := entry / "value").text
+        ]
+        for path, file in self.files.items():
+            lines = file.place.text.splitlines() if path.endswith(_SETTINGS) and not file.encoded else ()
+            told += [
+                (line_in(file.place, number, found.start("path")), found["path"])
+                for number, line in enumerate(lines)
+                if (found := _DIRECTORY_SETTING.search(line))
+            ]
+        for at, directory in told:
+            path = posixpath.normpath(directory)
+            # What is mounted below may be all that is looked for.
+            below = any(mount_path(mount).startswith(f"{path}/") for mount in self.view.mounts)
+            if not self.has_mounted(path) and not below:
+                problem = f"{self.who} keeps files in {directory}, where its file system is read-only"
+                yield Fault(at, problem, (self.view.place / "volumeMounts",))
 
     def judge_probes(self) -> Iterator[Fault]:
         """Yield the ports that a probe asks for by a name which the container gives to none."""

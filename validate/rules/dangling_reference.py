@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from validate.cluster.certificates import uncovered
 from validate.cluster.external_secrets import wants
 from validate.cluster.placeholders import placeholders
 from validate.cluster.programs import faults
@@ -28,6 +29,9 @@ class DanglingReference(OverlayRule):
     mounted elsewhere, a script that `sh` takes for the name of a file, a variable that `set -u` insists
     on, a port that a probe asks at by a name which the container gives to none. Where the overlay has the
     file, or the text, both ends are known and are compared.
+
+    An Ingress with certificates has to have one for each of its hosts: for the others, the controller shows a
+    certificate that no browser trusts.
 
     An ExternalSecret is no Secret yet: one that reads from no store, or whose template uses a value that
     it does not fetch, makes none. Neither does one with the account, identity or vault that a component
@@ -63,6 +67,15 @@ class DanglingReference(OverlayRule):
                 at=at,
                 problem=f"{at.document.title} has the placeholder {at.value} for {placeholder.meant}",
                 fix=f"write {placeholder.meant} in a patch of {overlay.name}",
+            )
+        for host, named in uncovered(overlay.objects):
+            names = ", ".join(one.text for one in named)
+            yield Breach(
+                at=host,
+                problem=f"{host.document.title} serves {host.text}, and its certificates are for {names}: no "
+                "browser trusts it",
+                fix=f"name {host.text} under spec.tls in {host.origin.file}",
+                related=named,
             )
         # Whether BinderHub finds its own configuration is judged by silent-config-failure, and where its
         # probes ask by port-mismatch.
