@@ -46,8 +46,7 @@ class UnboundedDockerApi(OverlayRule):
     for each layer.
 
     Every other container of the namespace, the build pod's among them, may run where builds do, and needs a
-    memory limit as well. A limit beyond what any node has, or below what any program needs, is a unit that was
-    meant otherwise.
+    memory limit as well. A limit beyond what any node has, or below what any program needs, has a wrong unit.
     """
 
     id = "unbounded-docker-api"
