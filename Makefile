@@ -104,6 +104,10 @@ bench: $(dev) $(kustomize) $(kubeconform) ## Measure validate against kustomize 
 compare: $(dev) $(kustomize) $(kubeconform) $(checkov)/installed.stamp $(conftest) ## Set validate beside other tools, and write docs/explanation/comparison.md
 	@$(python) -m tools.compare --kubeconform $(kubeconform) --checkov $(checkov)/bin/checkov --conftest $(conftest) $(ARGS)
 
+.PHONY: mutate
+mutate: $(dev) $(kustomize) ## Break the overlays in every way the operators know, see what validate finds, and write docs/explanation/detection.md; ARGS="--only REGEX"
+	@$(python) -m tools.mutate $(ARGS)
+
 .PHONY: lock
 lock: $(runtime) ## Write requirements/ anew from pyproject.toml
 	@tools/lock $(UV_VERSION)
