@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 
 from validate.cluster.cel import ExpressionError, Outcome, UnknownLibraryError, compile_expression
+from validate.cluster.index import index_of
 from validate.cluster.objects import KubeObject, string_map
 from validate.cluster.selectors import selects
 from validate.errors import CannotCheckError, SourceError
@@ -378,11 +379,12 @@ def _parameters(
     kind: Place, reference: Place, request: _Request, objects: Sequence[KubeObject]
 ) -> Iterator[Json]:
     """Yield the parameter objects of a binding: by name or selector, in its namespace or the object's."""
-    wanted = ((kind / "apiVersion").text, (kind / "kind").text)
+    api_version = (kind / "apiVersion").text
     name, selector = (reference / "name").text, reference / "selector"
     namespace = (reference / "namespace").text or request.namespace
-    for item in objects:
-        if (item.api_version, item.kind) != wanted or item.namespace not in ("", namespace):
+    of_kind = index_of(tuple(objects)).of_kind((kind / "kind").text, api_version.rpartition("/")[0])
+    for item in of_kind:
+        if item.api_version != api_version or item.namespace not in ("", namespace):
             continue
         if item.name == name if name else selects(selector, item.labels):
             yield item.value

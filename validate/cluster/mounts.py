@@ -6,9 +6,12 @@ from base64 import b64decode
 from posixpath import join, normpath
 from typing import TYPE_CHECKING, NamedTuple
 
+from validate.cluster.index import index_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from validate.cluster.index import Index
     from validate.cluster.objects import ContainerView, KubeObject, PodView
     from validate.place import Place
 
@@ -48,7 +51,7 @@ def mounted_files(
     A deeper mount hides what a shallower one shows below it. Objects that only controllers make (such
     as the Secret of an ExternalSecret) have no content here and yield no files.
     """
-    known = {(item.kind, item.namespace, item.name): item for item in objects if item.kind in _ENTRIES}
+    known = index_of(tuple(objects))
     files: dict[str, MountedFile] = {}
     for mount in sorted(container.mounts, key=lambda mount: _depth(mount_path(mount))):
         target = mount_path(mount)
@@ -70,7 +73,7 @@ def mounted_files(
 
 def volume_files(objects: Iterable[KubeObject], pod: PodView) -> Iterator[tuple[str, MountedFile]]:
     """Yield the files in the volumes of a pod, mounted or not, by their path in the volume."""
-    known = {(item.kind, item.namespace, item.name): item for item in objects if item.kind in _ENTRIES}
+    known = index_of(tuple(objects))
     for volume in (pod.spec / "volumes").each():
         yield from _volume_files(volume, pod.owner.namespace, known)
 
@@ -80,9 +83,7 @@ def mount_path(mount: Place) -> str:
     return normpath((mount / "mountPath").text or "/")
 
 
-def _volume_files(
-    volume: Place, namespace: str, known: dict[tuple[str, str, str], KubeObject]
-) -> Iterator[tuple[str, MountedFile]]:
+def _volume_files(volume: Place, namespace: str, known: Index) -> Iterator[tuple[str, MountedFile]]:
     for field, (kind, name) in _SOURCES.items():
         yield from _source_files(volume / field, kind, name, namespace, known)
     for source in volume.at("projected", "sources").each():
@@ -91,9 +92,9 @@ def _volume_files(
 
 
 def _source_files(
-    source: Place, kind: str, name: str, namespace: str, known: dict[tuple[str, str, str], KubeObject]
+    source: Place, kind: str, name: str, namespace: str, known: Index
 ) -> Iterator[tuple[str, MountedFile]]:
-    item = known.get((kind, namespace, (source / name).text))
+    item = known.get(kind, (source / name).text, namespace)
     if not source.exists or item is None:
         return
     entries = {

@@ -99,9 +99,11 @@ class _Word(NamedTuple):
 def faults(pods: Iterable[PodView], objects: Iterable[KubeObject]) -> Iterator[Fault]:
     """Yield what the containers of pods are told to use and will not find."""
     together = tuple(objects)
-    unmounted = list(_unmounted(together))
+    unmounted: dict[str, list[_File]] = {}
+    for file in _unmounted(together):
+        unmounted.setdefault(file.namespace, []).append(file)
     for pod in pods:
-        yield from _faults(pod, together, unmounted)
+        yield from _faults(pod, together, unmounted.get(pod.owner.namespace, ()))
 
 
 def _faults(pod: PodView, together: tuple[KubeObject, ...], unmounted: Sequence[_File]) -> Iterator[Fault]:
@@ -112,7 +114,7 @@ def _faults(pod: PodView, together: tuple[KubeObject, ...], unmounted: Sequence[
     elsewhere = [
         *mounted,
         *(file for file in in_volumes if file.entry not in entries),
-        *(file for file in unmounted if file.namespace == pod.owner.namespace),
+        *unmounted,
     ]
     shared = {
         mount_path(mount): one.view.name

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
+from validate.cluster.index import index_of
 from validate.cluster.selectors import selects
 
 if TYPE_CHECKING:
@@ -157,9 +158,11 @@ class Grants(Struct, frozen=True):
         """Return what ``objects`` grant to a subject; to a ServiceAccount, what its groups have as well."""
         together = tuple(objects)
         found: list[Grant] = []
-        for binding in together:
-            if binding.group != _GROUP or binding.kind not in ("RoleBinding", "ClusterRoleBinding"):
-                continue
+        index = index_of(together)
+        for binding in (
+            *index.of_kind("RoleBinding", _GROUP),
+            *index.of_kind("ClusterRoleBinding", _GROUP),
+        ):
             if any(_is_about(one, binding, subject) for one in (binding.place / "subjects").each()):
                 found += _bound(binding, together)
         return cls(tuple(found))
@@ -271,15 +274,7 @@ def _bound(binding: KubeObject, objects: tuple[KubeObject, ...]) -> Iterator[Gra
     if binding.kind == "ClusterRoleBinding" and kind != "ClusterRole":
         return
     namespace = binding.namespace if binding.kind == "RoleBinding" else ""
-    role = next(
-        (
-            item
-            for item in objects
-            if (item.group, item.kind, item.name) == (_GROUP, kind, name)
-            and (kind == "ClusterRole" or item.namespace == binding.namespace)
-        ),
-        None,
-    )
+    role = index_of(objects).get(kind, name, "" if kind == "ClusterRole" else binding.namespace, _GROUP)
     if role is not None:
         for rule in _rules(role, objects):
             yield _grant(rule, role_ref, namespace)

@@ -9,7 +9,7 @@ from msgspec import Struct
 from validate.cluster.selectors import as_text, selects, selects_map
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from validate.cluster.objects import KubeObject
     from validate.place import Json, Place
@@ -35,15 +35,15 @@ class Selection(Struct, frozen=True, eq=False):
         selector: its selector, existing or not.
         asked: the labels that it asks for by value, each with its place.
         selected: what that selects.
-        candidates: what there is to select: everything in the namespaces that it looks in, and what has the
-            right labels in other namespaces.
+        candidates: what there is to select: everything in the namespaces that it looks in and, where it
+            selects nothing of that, what has the right labels in other namespaces.
     """
 
     by: KubeObject
     selector: Place
     asked: Mapping[str, Place]
     selected: tuple[Target, ...]
-    candidates: tuple[Target, ...]
+    candidates: Sequence[Target]
 
     def nearest(self) -> Target:
         """Return the candidate that is most likely meant.
@@ -101,12 +101,38 @@ def selections(objects: Iterable[KubeObject], build_pod: KubeObject | None = Non
         for item in together
         if (item.group, item.kind) == ("", "Service")
     ]
+    known = {True: _Targets(services), False: _Targets(workloads)}
     for item in together:
         row = _ROWS.get((item.group, item.kind))
         if row is not None and not _is_for_no_pods(item, together):
-            selection = _selection(item, row, services if row.selects_services else workloads)
+            selection = _selection(item, row, known[row.selects_services])
             if selection.candidates:
                 yield selection
+
+
+class _Targets:
+    """What can be selected, by namespace and by label."""
+
+    def __init__(self, targets: Sequence[Target]) -> None:
+        self.all = targets
+        self._spaces: dict[str, list[Target]] = {}
+        self._labelled: dict[tuple[str, str], list[Target]] = {}
+        for target in targets:
+            self._spaces.setdefault(target.namespace, []).append(target)
+            for pair in target.labels.items():
+                self._labelled.setdefault(pair, []).append(target)
+
+    def inside(self, spaces: Collection[str]) -> Sequence[Target]:
+        """Return those in namespaces."""
+        if len(spaces) == 1:
+            return self._spaces.get(next(iter(spaces)), ())
+        return [target for target in self.all if target.namespace in spaces]
+
+    def having(self, asked: Mapping[str, Place]) -> Sequence[Target]:
+        """Return those with the first of the labels that are asked for, all where none is."""
+        for key, place in asked.items():
+            return self._labelled.get((key, as_text(place.value)), ())
+        return self.all
 
 
 class _Row(NamedTuple):
@@ -125,23 +151,22 @@ _ROWS = {
 }
 
 
-def _selection(item: KubeObject, row: _Row, targets: Iterable[Target]) -> Selection:
+def _selection(item: KubeObject, row: _Row, targets: _Targets) -> Selection:
     selector = item.place / "spec" / row.field
     asked = selector / row.labels if row.labels else selector
-    known = tuple(targets)
-    here = tuple(target for target in known if _looks_in(item, target.namespace))
-    right = tuple(target for target in known if row.selects(selector, target.labels))
-    selected = tuple(target for target in right if target in here)
-    elsewhere = tuple(target for target in right if target not in here)
-    return Selection(item, selector, dict(asked.entries()), selected, here + elsewhere)
+    labels, spaces = dict(asked.entries()), _spaces(item)
+    right = [one for one in targets.having(labels) if row.selects(selector, one.labels)]
+    selected = tuple(right if spaces is None else (one for one in right if one.namespace in spaces))
+    here = targets.all if spaces is None else targets.inside(spaces)
+    return Selection(item, selector, labels, selected, here if selected else (*here, *right))
 
 
-def _looks_in(item: KubeObject, namespace: str) -> bool:
-    """Whether objects in that namespace are meant; monitors have a ``namespaceSelector`` of names."""
+def _spaces(item: KubeObject) -> Collection[str] | None:
+    """Return the namespaces that an object looks in, None for all; monitors have a selector of names."""
     wider = item.place.at("spec", "namespaceSelector")
     if (wider / "any").value is True:
-        return True
-    return namespace in ((wider / "matchNames").items or (item.namespace,))
+        return None
+    return {str(name) for name in (wider / "matchNames").items} or {item.namespace}
 
 
 def _is_for_no_pods(item: KubeObject, objects: Iterable[KubeObject]) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from validate.cluster.index import index_of
 from validate.cluster.network import Port, named_ports
-from validate.cluster.selectors import selects_map
+from validate.cluster.selectors import as_text, selects_map
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -39,16 +40,13 @@ def read_service_name(host: str, namespace: str, namespaces: Collection[str]) ->
 
 def find_service(name: ServiceName, objects: Sequence[KubeObject]) -> KubeObject | None:
     """Return the Service of that name, None where the tree has none."""
-    for item in objects:
-        if (item.group, item.kind, item.name, item.namespace) == ("", "Service", *name):
-            return item
-    return None
+    return index_of(tuple(objects)).get("Service", *name)
 
 
 def services_of(pod: PodView, objects: Sequence[KubeObject]) -> Iterator[KubeObject]:
     """Yield the Services that select a pod."""
-    for item in objects:
-        if (item.group, item.kind, item.namespace) == ("", "Service", pod.owner.namespace) and selects_map(
+    for item in index_of(tuple(objects)).of_kind("Service"):
+        if item.namespace == pod.owner.namespace and selects_map(
             item.place.at("spec", "selector"), pod.labels
         ):
             yield item
@@ -57,10 +55,12 @@ def services_of(pod: PodView, objects: Sequence[KubeObject]) -> Iterator[KubeObj
 def selected_pods(service: KubeObject, objects: Sequence[KubeObject]) -> Iterator[PodView]:
     """Yield the pods that a Service selects."""
     selector = service.place.at("spec", "selector")
-    for item in objects:
-        pod = item.pod
-        if pod is not None and item.namespace == service.namespace and selects_map(selector, pod.labels):
-            yield pod
+    index = index_of(tuple(objects))
+    # One of the labels narrows it down; without any, a Service selects nothing.
+    for key, value in list(selector.mapping.items())[:1]:
+        for pod in index.pods(service.namespace, key, as_text(value)):
+            if selects_map(selector, pod.labels):
+                yield pod
 
 
 def target_ports(service: KubeObject, number: int, pod: PodView) -> Iterator[Port]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from validate.cluster.index import index_of
 from validate.cluster.rbac import Grants
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ def mounted_token(pod: PodView, objects: Iterable[KubeObject]) -> Place | None:
                 return source / "serviceAccountToken"
     own = pod.spec / AUTOMOUNT
     if own.value is None:
-        named = ("ServiceAccount", account_of(pod), pod.owner.namespace)
-        known = {(item.kind, item.name, item.namespace): item for item in objects}
-        namespace = known.get(("Namespace", pod.owner.namespace, ""))
-        if named in known:
-            own = known[named].place / AUTOMOUNT
+        index = index_of(tuple(objects))
+        account = index.get("ServiceAccount", account_of(pod), pod.owner.namespace)
+        namespace = index.get("Namespace", pod.owner.namespace)
+        if account is not None:
+            own = account.place / AUTOMOUNT
         elif namespace is not None:
             # Nobody has described the ServiceAccount that every namespace gets.
             own = namespace.place.at("metadata", "name")
