@@ -71,6 +71,16 @@ def test_a_directory_without_kustomization_is_mentioned(run):
     assert "note: overlays/half has no kustomization.yaml and was not checked\n" in output
 
 
+def test_a_kind_without_a_schema_is_mentioned_once(run):
+    widget = "apiVersion: example.org/v1\nkind: Widget\nmetadata: {name: a}\nsize: big\n"
+    here = {"kustomization.yaml": "resources: [widget.yaml]\n", "widget.yaml": widget}
+    files = {f"overlays/{name}/{file}": text for name in ("aks", "eks") for file, text in here.items()}
+    status, output, _ = run(files=files)
+    assert status == 0
+    said = "there is no schema of Widget (example.org/v1), so its fields were not checked"
+    assert f"note: overlays/aks, overlays/eks: {said} " in " ".join(output.split())
+
+
 def test_one_rule_is_judged_with_those_it_requires_and_no_other(run):
     _, output, _ = run("--rule", "idle-docker-api", "--verbose")
     required = {"idle-docker-api", "unschedulable-build-pod", "build-pod-without-docker-api"}

@@ -32,7 +32,7 @@ from validate.workers import Workers, cores
 
 if TYPE_CHECKING:
     import pathlib
-    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from validate.argocd.applications import SyncedPath
     from validate.cache import Cache
@@ -145,8 +145,20 @@ def conclude(checkout: Checkout, gathered: Gathered, *, rules: Sequence[type[Rul
         repository=common,
         waived=waived,
         obstacles=(str(unreadable),) if new else (),
-        notes=tuple(f"{name} has no kustomization.yaml and was not checked" for name in checkout.unfinished),
+        notes=tuple(_notes(checkout, reports)),
     )
+
+
+def _notes(checkout: Checkout, reports: Iterable[OverlayReport]) -> Iterator[str]:
+    """Yield what was not looked at; what is the same in several overlays once."""
+    for name in checkout.unfinished:
+        yield f"{name} has no kustomization.yaml and was not checked"
+    overlays: dict[str, list[str]] = {}
+    for report in reports:
+        for note in report.notes:
+            overlays.setdefault(note, []).append(report.name)
+    for note, names in overlays.items():
+        yield f"{', '.join(names)}: {note}"
 
 
 def _unread(checkout: Checkout, reads: Mapping[str, frozenset[str]]) -> tuple[str, ...]:

@@ -108,6 +108,7 @@ class OverlayReport(Struct, frozen=True):
         outcomes: what became of each rule, by id.
         findings: of its own rules; those of repository rules are with the repository.
         obstacle: why the overlay as a whole was not checked, where that is not its own fault.
+        notes: what rules cannot look at.
     """
 
     name: str
@@ -115,6 +116,7 @@ class OverlayReport(Struct, frozen=True):
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     obstacle: str = ""
+    notes: tuple[str, ...] = ()
 
     def rules(self, verdict: Verdict) -> list[str]:
         """Return the ids of the rules with that verdict."""

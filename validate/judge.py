@@ -33,6 +33,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 _UNRENDERABLE = "unrenderable-overlay"
+_LOOKED = frozenset({Verdict.HOLDS, Verdict.BREACHED})
 
 
 class Checked(Struct, frozen=True):
@@ -60,10 +61,13 @@ def judge_overlay(root: pathlib.Path, overlay: Overlay, rules: Iterable[type[Rul
     docket = _Docket(overlay.name)
     findings: list[Finding] = []
     facts: dict[str, Fact] = {}
+    notes: list[str] = []
     for rule in rules:
         if issubclass(rule, OverlayRule):
             breaches = docket.call(rule, rule().check, overlay)
             findings += [_finding(root, overlay.name, rule, breach) for breach in breaches]
+            if docket.outcomes[rule.id].verdict in _LOOKED:
+                notes += rule().notes(overlay)
         elif issubclass(rule, RepositoryRule) and not docket.blocker(rule):
             try:
                 facts[rule.id] = rule().observe(overlay)
@@ -71,7 +75,9 @@ def judge_overlay(root: pathlib.Path, overlay: Overlay, rules: Iterable[type[Rul
                 continue
             except Exception as error:  # noqa: BLE001 - as a breach of the contract below
                 docket.outcomes[rule.id] = _not_checked(rule, overlay.name, error)
-    report = OverlayReport(overlay.name, len(overlay.objects), docket.outcomes, tuple(findings))
+    report = OverlayReport(
+        overlay.name, len(overlay.objects), docket.outcomes, tuple(findings), notes=tuple(notes)
+    )
     return Checked(report, facts, docket.unreadable, overlay.reads, overlay.complete)
 
 

@@ -126,6 +126,13 @@ def check_schema(value: Mapping[str, Json], versions: Sequence[str]) -> SchemaVe
     )
 
 
+def is_known(api_version: str, kind: str) -> bool:
+    """Whether objects of that kind are checked: it has a schema, or its group has and no such kind."""
+    name, bundle = f"{api_version} {kind}", _bundle()
+    custom = name in bundle.header["custom"]
+    return custom or _is_kubernetes(name, bundle) or not _custom(name, bundle).unchecked
+
+
 class _Bundle:
     """``schemas.json``, each line of it parsed when it is met."""
 

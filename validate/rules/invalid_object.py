@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from validate.cluster.schemas import check_schema
+from validate.cluster.schemas import check_schema, is_known
 from validate.cluster.validation import contradictions
 from validate.rules.rule import Breach, OverlayRule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from validate.overlay import Overlay
 
@@ -23,7 +23,7 @@ class InvalidObject(OverlayRule):
 
     Every object is checked against the strict schema of each version that `cluster.yaml` lists under
     `kubernetes`, the one that runs and the one that comes next. Custom resources are checked where
-    their schema is published; of other kinds nothing is known here.
+    their schema is published; of other kinds nothing is known here, and the report says so.
 
     Fields of the right type can contradict each other, and the API server refuses that too: a selector
     that does not select its own pods, a mount of a volume that the pod does not have, a request above
@@ -55,6 +55,13 @@ class InvalidObject(OverlayRule):
                     problem=f"the API server refuses {item.title}: {sentence}",
                     fix=f"correct {at} in {at.origin.file}",
                 )
+
+    def notes(self, overlay: Overlay) -> Iterable[str]:
+        """Name the kinds whose fields nobody here knows."""
+        kinds = dict.fromkeys((item.api_version, item.kind) for item in overlay.objects)
+        for api_version, kind in kinds:
+            if not is_known(api_version, kind):
+                yield f"there is no schema of {kind} ({api_version}), so its fields were not checked"
 
 
 def _who(versions: tuple[str, ...], *, some: bool) -> str:

@@ -84,6 +84,10 @@ class OverlayRule(Rule):
     def check(self, overlay: Overlay) -> Iterable[Breach]:
         """Yield each breach; raise :class:`NotApplicable` where there is nothing to judge."""
 
+    def notes(self, overlay: Overlay) -> Iterable[str]:  # noqa: ARG002 - most rules look at everything
+        """Return what this rule cannot look at in an overlay that it judges, a sentence each."""
+        return ()
+
 
 class RepositoryRule(Rule, Generic[F]):
     """Judges sources, or overlays together: observe each, then judge what was seen."""
