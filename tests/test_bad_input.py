@@ -68,6 +68,14 @@ def test_an_unknown_overlay(validate, repository):
     assert the_error(validate(root, "knd")) == problem
 
 
+def test_waivers_that_are_no_file(validate, repository):
+    done = validate(repository({"policies/waivers.yaml/one.yaml": "[]\n"}))
+    assert (
+        the_error(done)
+        == "policies/waivers.yaml:1: is a directory where a file is expected; name a file in it"
+    )
+
+
 def test_no_kustomize(validate, repository, tmp_path):
     problem = the_error(validate(repository({}), KUSTOMIZE="", PATH=str(tmp_path)))
     assert problem.startswith("kustomize is not installed; run 'make setup' or 'go install ")
@@ -159,6 +167,12 @@ ALIASES = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
             id="facts bomb",
         ),
         pytest.param({CONFIGMAP: b"kind: \x00ConfigMap"}, f"{CONFIGMAP}:1", "is not YAML", id="NUL"),
+        pytest.param(
+            {"overlays/kind/cluster.yaml/facts.yaml": "kubernetes: ['1.34']\n"},
+            "overlays/kind/cluster.yaml:1",
+            "is a directory where a file is expected",
+            id="directory of facts",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_read_is_a_finding_at_its_line(validate, repository, files, place, problem):

@@ -278,7 +278,8 @@ def read_overlay(root: pathlib.Path, build: Build) -> Overlay:
 
 def _read_facts(root: pathlib.Path, overlay: str) -> ClusterFacts:
     file = os.path.normpath(f"{overlay}/{_FACTS}")
-    return read_facts(root, file) if (root / file).is_file() else no_facts()
+    # What is there and is no file is an error.
+    return read_facts(root, file) if os.path.lexists(root / file) else no_facts()
 
 
 def read_synced(root: pathlib.Path) -> tuple[tuple[SyncedPath, ...] | None, SourceError | None]:

@@ -17,6 +17,7 @@ A waiver that is not as it should be waives nothing, and is a finding of ``inval
 
 from __future__ import annotations
 
+import os
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,8 @@ def read_waivers(root: pathlib.Path) -> tuple[Waiver, ...]:
     Raises:
         SourceError: the file is no YAML, or no list of mappings.
     """
-    if not (root / FILE).is_file():
+    # What is there and is no file is an error.
+    if not os.path.lexists(root / FILE):
         return ()
     documents = read_documents(root, FILE, Writer.SOURCE)
     if not documents:
