@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from validate.argocd.syncs import application_options, is_hook, latest_wave, object_options, prunes, wave
+from validate.argocd.syncs import (
+    application_options,
+    awaits_pods,
+    is_hook,
+    latest_wave,
+    object_options,
+    prunes,
+    wave,
+)
 from validate.cluster.objects import KubeObject
 from validate.place import Origin, Writer
 
@@ -30,6 +38,24 @@ def test_what_is_applied_first_by_its_kind_may_share_the_wave_of_pods():
     workload = an_object("Deployment", sync_wave="3")
     assert latest_wave(an_object("Secret"), workload) == 3
     assert latest_wave(an_object("ExternalSecret"), workload) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "replicas", "expected"),
+    [
+        ("Deployment", None, True),
+        ("StatefulSet", 2, True),
+        ("Deployment", 0, False),
+        ("Job", None, True),
+        ("CronJob", None, False),
+        ("ConfigMap", None, False),
+    ],
+)
+def test_argo_cd_waits_for_what_has_pods_by_now(kind, replicas, expected):
+    item = an_object(kind)
+    if replicas is not None:
+        item.value["spec"] = {"replicas": replicas}
+    assert awaits_pods(item) is expected
 
 
 def test_options_are_told_apart_by_commas_and_spaces_do_not_count():

@@ -32,7 +32,8 @@ _BEFORE_PODS = frozenset(
         "RoleBinding",
     }
 )
-
+# With pods, and with a health of their own that is bad until the pods run (pkg/health of gitops-engine).
+_PROGRESSING = frozenset({"DaemonSet", "Deployment", "Job", "Pod", "ReplicaSet", "StatefulSet"})
 
 # By these an object stays, or stays until somebody says otherwise.
 KEEPING = frozenset({"Prune=false", "Prune=confirm"})
@@ -69,6 +70,11 @@ def is_hook(item: KubeObject) -> bool:
 def latest_wave(item: KubeObject, workload: KubeObject) -> int:
     """Return the last wave in which ``item`` is there before the pods of ``workload`` are."""
     return wave(workload) if item.kind in _BEFORE_PODS else wave(workload) - 1
+
+
+def awaits_pods(item: KubeObject) -> bool:
+    """Whether the next wave waits until pods of ``item`` run."""
+    return item.kind in _PROGRESSING and item.place.at("spec", "replicas").value != 0
 
 
 def options_place(item: KubeObject) -> Place:

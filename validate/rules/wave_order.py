@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
-from validate.argocd.syncs import is_hook, latest_wave, wave, wave_place
+from validate.argocd.syncs import awaits_pods, is_hook, latest_wave, wave, wave_place
 from validate.cluster.generated import stem
 from validate.cluster.producers import producers
 from validate.cluster.references import references
@@ -27,11 +27,12 @@ class WaveOrder(OverlayRule):
     """Argo CD syncs objects before what they need.
 
     Argo CD applies wave after wave, and waits until a wave is healthy before it begins the next one.
-    Inside of a wave it goes by kind. A workload whose ServiceAccount, configuration or credentials come
-    in a later wave never becomes healthy, so that wave never begins: the first sync hangs. One whose
-    rights come later answers with errors until then. Objects of a Namespace that comes later are refused,
-    and so is every pod while the parameters of an admission policy are missing. BinderHub in the wave of
-    docker-api, or before it, takes builds that no node can run yet.
+    Inside of a wave it goes by kind. A workload whose ServiceAccount, configuration, credentials or claims
+    come in a later wave never becomes healthy, so that wave never begins: the first sync hangs, whichever
+    workload it is. BinderHub and docker-api answer with errors while their rights are missing. Objects of
+    a Namespace that comes later are refused, and so is every pod while the parameters of an admission
+    policy are missing. BinderHub in the wave of docker-api, or before it, takes builds that no node can
+    run yet.
 
     The order is: the Namespace; rights, credentials and configuration; docker-api; BinderHub. Set
     `argocd.argoproj.io/sync-wave`, which is 0 where it is missing.
@@ -43,27 +44,46 @@ class WaveOrder(OverlayRule):
     def check(self, overlay: Overlay) -> Iterator[Breach]:
         """Compare the waves of what needs something with the waves of what it needs."""
         objects = tuple(item for item in overlay.objects if not is_hook(item))
-        workloads = [one for one in (overlay.docker_api, overlay.binder) if one and not is_hook(one.object)]
-        if not workloads:
-            raise NotApplicable("nothing here runs BinderHub or docker-api")
+        ours = [one for one in (overlay.docker_api, overlay.binder) if one and not is_hook(one.object)]
+        known = {one.object for one in ours}
+        others = [item for item in objects if awaits_pods(item) and item not in known]
+        if not ours and not others:
+            raise NotApplicable("nothing here has pods that Argo CD waits for")
         yield from _homeless(objects)
         makers = {name: item for item in objects for name in _made_by(item)}
-        daemons, binder = workloads[0].object, workloads[-1].object
-        reported: set[KubeObject] = set()
-        for workload in workloads:
-            mounted = [*_mounted(workload, makers), *_asked_for(objects, makers)]
-            needs = dict.fromkeys((*mounted, *_wanted(overlay, workload, makers)))
-            late = [item for item in needs if wave(item) > latest_wave(item, workload.object)]
-            new = [item for item in late if item not in reported]
-            if len(new) > 1:
-                # Then it is the workload that is out of order, and nothing else.
-                yield _early(workload.object, new, daemons)
-                return
-            for item in new:
-                yield _late(item, workload.object, waits=item in mounted)
-            reported.update(new)
-        if daemons is not binder and wave(binder) <= wave(daemons):
-            yield _unready(binder, daemons)
+        if ours:
+            yield from _the_system(overlay, ours, objects, makers)
+        for item in others:
+            late = [one for one in dict.fromkeys(_mounted(item, makers)) if wave(one) > wave(item)]
+            if len(late) > 1:
+                yield _early(item, late)
+            else:
+                yield from (_late(one, item, waits=True) for one in late)
+
+
+def _the_system(
+    overlay: Overlay,
+    ours: Sequence[Workload],
+    objects: tuple[KubeObject, ...],
+    makers: Mapping[_Name, KubeObject],
+) -> Iterator[Breach]:
+    """Yield what comes too late for docker-api, and for BinderHub, which comes after it."""
+    daemons, binder = ours[0].object, ours[-1].object
+    reported: set[KubeObject] = set()
+    for workload in ours:
+        mounted = [*_mounted(workload.object, makers), *_asked_for(objects, makers)]
+        needs = dict.fromkeys((*mounted, *_wanted(overlay, workload, makers)))
+        late = [item for item in needs if wave(item) > latest_wave(item, workload.object)]
+        new = [item for item in late if item not in reported]
+        if len(new) > 1:
+            # Then it is the workload that is out of order, and nothing else.
+            yield _early(workload.object, new, None if workload.object is daemons else daemons)
+            return
+        for item in new:
+            yield _late(item, workload.object, waits=item in mounted)
+        reported.update(new)
+    if daemons is not binder and wave(binder) <= wave(daemons):
+        yield _unready(binder, daemons)
 
 
 def _homeless(objects: tuple[KubeObject, ...]) -> Iterator[Breach]:
@@ -88,11 +108,12 @@ def _made_by(item: KubeObject) -> Iterator[_Name]:
             yield one.kind, one.name, one.namespace
 
 
-def _mounted(workload: Workload, makers: Mapping[_Name, KubeObject]) -> Iterator[KubeObject]:
+def _mounted(workload: KubeObject, makers: Mapping[_Name, KubeObject]) -> Iterator[KubeObject]:
     """Yield what the pods of a workload refer to: they do not start without it."""
-    for one in references((workload.object,)):
+    for one in references((workload,)):
         item = makers.get((one.kind, one.name, one.namespace))
-        if item is not None and not one.optional:
+        # A StatefulSet names a Service, which its pods do without until it is there.
+        if item is not None and not one.optional and item.kind != "Service":
             yield item
 
 
@@ -149,11 +170,11 @@ def _late(item: KubeObject, workload: KubeObject, *, waits: bool) -> Breach:
     )
 
 
-def _early(workload: KubeObject, late: Sequence[KubeObject], daemons: KubeObject) -> Breach:
+def _early(workload: KubeObject, late: Sequence[KubeObject], after: KubeObject | None = None) -> Breach:
     # What has to be there in an earlier wave says so; the others may share the wave of the workload.
     needed = max(wave(item) + wave(workload) - latest_wave(item, workload) for item in late)
-    if workload is not daemons:
-        needed = max(needed, wave(daemons) + 1)
+    if after is not None:
+        needed = max(needed, wave(after) + 1)
     return Breach(
         at=wave_place(workload),
         problem=f"{workload.title} comes in wave {wave(workload)}, before {len(late)} objects that it needs: "
