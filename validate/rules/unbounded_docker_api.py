@@ -46,7 +46,8 @@ class UnboundedDockerApi(OverlayRule):
     for each layer.
 
     Every other container of the namespace, the build pod's among them, may run where builds do, and needs a
-    memory limit as well. A limit beyond what any node has, or below what any program needs, has a wrong unit.
+    memory limit as well; and every emptyDir a size limit, unless it is in memory. A limit beyond what any
+    node has, or below what any program needs, has a wrong unit.
     """
 
     id = "unbounded-docker-api"
@@ -71,9 +72,11 @@ class UnboundedDockerApi(OverlayRule):
                 fix=f"take overlay2 in {driver.origin.file}",
             )
         yield from _unbounded(overlay, workload, dockerd.data_root.value, dockerd.data_root.place)
+        data = _storage(workload, dockerd.data_root.value).volume
         pods = [*overlay.pods, *filter(None, (_build_pod(overlay),))]
         for pod in pods:
             yield from _without_limit(pod, besides=workload)
+            yield from _without_size(pod, besides=data)
             yield from _misread_units(pod)
 
 
@@ -99,6 +102,24 @@ def _without_limit(pod: PodView, besides: Workload) -> Iterator[Breach]:
             fix=f"set resources.limits.memory in {at.origin.file}",
             related=tuple(missing[1:]),
         )
+
+
+def _without_size(pod: PodView, besides: Place | None) -> Iterator[Breach]:
+    """Yield the volumes that are emptied with the pod, and that may fill the disk until then."""
+    for volume in (pod.spec / "volumes").each():
+        empty = volume / "emptyDir"
+        given = set(volume.mapping) - {"name"}
+        if given - {"emptyDir"} or (besides and volume.origin == besides.origin):
+            continue
+        # One in memory counts as memory of its pod.
+        if not (empty / "sizeLimit").exists and (empty / "medium").value != "Memory":
+            at = empty / "sizeLimit" if empty.exists else volume
+            yield Breach(
+                at=at,
+                problem=f"{(volume / 'name').text} of {_title(pod)} is an emptyDir without a size limit: "
+                "where it fills the disk of its node, builds end there too",
+                fix=f"set emptyDir.sizeLimit in {volume.origin.file}",
+            )
 
 
 def _misread_units(pod: PodView) -> Iterator[Breach]:
