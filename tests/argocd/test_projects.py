@@ -7,7 +7,7 @@ from textwrap import dedent
 import pytest
 
 from validate.argocd.applications import read_applications
-from validate.argocd.projects import Rendered, idle, refusals
+from validate.argocd.projects import Rendered, boundless, idle, refusals
 
 TREE = """
     apiVersion: argoproj.io/v1alpha1
@@ -115,3 +115,18 @@ def test_a_project_without_an_application_binds_nobody(tmp_path):
     synced = application(tmp_path, ALL_REPOSITORIES)
     assert not list(idle(synced.projects, [synced]))
     assert list(idle(synced.projects, [])) == list(synced.projects)
+
+
+@pytest.mark.parametrize(
+    ("project", "expected"),
+    [
+        (ALL_REPOSITORIES + ALL_DESTINATIONS, ["every repository", "every namespace"]),
+        ('  clusterResourceWhitelist: [{group: "*", kind: "*"}]', ["every kind that has no namespace"]),
+        ('  clusterResourceWhitelist: [{group: "*", kind: Namespace}]', []),
+        ('  sourceRepos: ["*", "!https://git.example.org/secret/*"]', []),
+        ('  destinations: [{name: "*", namespace: "binder*"}]', []),
+    ],
+)
+def test_what_a_project_permits_without_a_bound(tmp_path, project, expected):
+    (of_it,) = application(tmp_path, project).projects
+    assert [everything for _, everything in boundless(of_it)] == expected

@@ -133,6 +133,20 @@ def _matches(pattern: str, value: str) -> bool:
     return pattern == _ANY or bool(_compiled(pattern, "").fullmatch(value))
 
 
+def boundless(project: Place) -> Iterator[tuple[Place, str]]:
+    """Yield where a project permits everything of a sort, and what that is; a denial is a bound."""
+    spec = project / "spec"
+    namespaces = [item / "namespace" for item in (spec / "destinations").each()]
+    kinds = [item / "kind" for item in (spec / "clusterResourceWhitelist").each()]
+    for permitted, everything in (
+        ([*(spec / "sourceRepos").each()], "every repository"),
+        (namespaces, "every namespace"),
+        (kinds, "every kind that has no namespace"),
+    ):
+        if not any(one.text.startswith(_DENIED) for one in permitted):
+            yield from ((one, everything) for one in permitted if one.text == _ANY)
+
+
 def normalized(url: str) -> str:
     """Return a repository's address as Argo CD compares it."""
     return url.strip().lower().removesuffix("/").removesuffix(".git")

@@ -7,7 +7,16 @@ from fnmatch import fnmatchcase
 from posixpath import basename, dirname
 from typing import TYPE_CHECKING, NamedTuple
 
-from validate.argocd.projects import DEFAULT, Refusal, Rendered, idle, normalized, project_of, refusals
+from validate.argocd.projects import (
+    DEFAULT,
+    Refusal,
+    Rendered,
+    boundless,
+    idle,
+    normalized,
+    project_of,
+    refusals,
+)
 from validate.cluster.scope import is_cluster_wide
 from validate.place import Origin, Spot, Writer
 from validate.rules.rule import Breach, RepositoryRule
@@ -45,7 +54,8 @@ class UnsyncedOverlay(RepositoryRule[_Seen]):
 
     The AppProject has to permit the repository, the destination, the namespace of each object and each
     kind that has no namespace. Argo CD refuses what it does not permit, and the application stays as it
-    was. A project that no application belongs to protects nothing.
+    was. A project that no application belongs to protects nothing, and one that permits every repository,
+    every namespace, or every kind that has none, protects little.
     """
 
     id = "unsynced-overlay"
@@ -176,6 +186,14 @@ def _disagreements(applications: Sequence[SyncedPath], facts: Mapping[str, _Seen
             fix=f"name it as spec.project in {applications[0].place.origin.file}, or delete it",
             related=(applications[0].written.at("spec", "project"),),
         )
+    for project in projects:
+        for at, everything in boundless(project):
+            yield Breach(
+                at=at,
+                problem=f"the project {(project / 'metadata' / 'name').text} permits {everything}: it keeps "
+                "nobody from what others have in the cluster",
+                fix=f"name what the overlays need in {at.origin.file}",
+            )
 
 
 def _read_elsewhere(application: SyncedPath) -> Iterator[Breach]:
