@@ -136,3 +136,32 @@ def test_where_a_program_keeps_its_files(told, mounts, writable):
     pod = "volumes: [{name: scratch, emptyDir: {}}]"
     assert bool(problems(container, pod)) is not writable
     assert not problems(container.replace("true", "false"), pod)
+
+
+@pytest.mark.parametrize("words", ["[sleep]", "[sleep, 300-2]", '[/bin/sleep, "5", x]', '[sleep, "5 m"]'])
+def test_a_pause_takes_a_time(words):
+    (problem,) = problems(f"command: {words}")
+    assert problem == "main of Pod binder/job runs sleep without a time that it takes"
+
+
+@pytest.mark.parametrize("words", ['[sleep, "300"]', "[sleep, 1.5h]", "[sleep, 5m, 9s]", "[sleep, infinity]"])
+def test_a_pause_of_a_program_lasts_as_long_as_it_likes(words):
+    assert not problems(f"command: {words}")
+
+
+@pytest.mark.parametrize(
+    ("words", "grace", "said"),
+    [
+        ('[sleep, "31"]', 30, "31 s in preStop, and its pod has 30 s"),
+        ('[sleep, "30"]', 30, None),
+        ("[sleep, 5m]", 299, "300 s in preStop, and its pod has 299 s"),
+        ("[sleep, 5m]", 300, None),
+        ("[sleep, 200s, 2m]", 300, "320 s in preStop, and its pod has 300 s"),
+        ("[sleep, infinity]", 300, "inf s in preStop, and its pod has 300 s"),
+    ],
+)
+def test_a_pause_before_the_end_fits_into_the_time_for_it(words, grace, said):
+    # 30 s are the default.
+    pod = f"terminationGracePeriodSeconds: {grace}" if grace != 30 else ""
+    found = problems(f"lifecycle: {{preStop: {{exec: {{command: {words}}}}}}}", pod)
+    assert found == ([f"main of Pod binder/job waits {said} to end"] if said else [])

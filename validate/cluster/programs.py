@@ -30,6 +30,7 @@ _HOOKS = (
     ("lifecycle", "postStart", "exec", "command"),
     ("lifecycle", "preStop", "exec", "command"),
 )
+_PRE_STOP = _HOOKS[-1]
 _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 _HOLDERS = ("ConfigMap", "Secret")
 _VOLUMES = ("configMap", "secret", "projected")
@@ -42,6 +43,10 @@ _PATH_IN_TEXT = re.compile(r"(?<![\w.$}/-])/[\w.@-]+(?:/[\w.@-]+)+")
 # Settings of files, one to a line: a path in prose says nothing.
 _SETTING = re.compile(r"[:=]\s*[\"']?(?P<path>/[\w.@-]+(?:/[\w.@-]+)+)[\"']?,?\s*$")
 _SETTINGS = (".cfg", ".conf", ".ini", ".json", ".toml", ".yaml", ".yml")
+# What sleep takes: its seconds, and what a unit of them is worth.
+_DURATION = re.compile(r"(?P<number>\d+(\.\d+)?|inf(inity)?)(?P<unit>[smhd]?)")
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_DEFAULT_GRACE = 30
 # Where programs keep files of their own; rootdirectory is the setting of docker's registry.
 _DIRECTORIES_TO_WRITE = frozenset("DOCKER_CONFIG HOME TMPDIR XDG_CACHE_HOME XDG_CONFIG_HOME".split())
 _DIRECTORY_SETTING = re.compile(r"^\s*rootdirectory:\s*[\"']?(?P<path>/[\w.@/-]+)[\"']?\s*$")
@@ -292,6 +297,8 @@ class _Container:
         for hook in _HOOKS:
             if argv := list(self.view.place.at(*hook).each()):
                 yield from self.judge_command(argv)
+                if hook == _PRE_STOP and _is_sleep(argv[0]):
+                    yield from self.judge_pause(argv[1:])
 
     def judge_command(self, argv: Sequence[Place]) -> Iterator[Fault]:
         first, *rest = argv
@@ -303,6 +310,21 @@ class _Container:
             yield Fault(first, f"{self.who} runs {program}, which is mounted and not executable")
         elif name in _SHELLS | _PYTHONS:
             yield from self.judge_text(name, first, rest)
+        elif _is_sleep(first) and not (rest and all(_DURATION.fullmatch(word.text) for word in rest)):
+            yield Fault((rest or [first])[-1], f"{self.who} runs sleep without a time that it takes")
+
+    def judge_pause(self, times: Sequence[Place]) -> Iterator[Fault]:
+        """Yield a pause before the end that is longer than the time that the pod has to end."""
+        seconds = sum(
+            float(found["number"]) * _UNITS[found["unit"]]
+            for word in times
+            if (found := _DURATION.fullmatch(word.text))
+        )
+        grace = self.pod.spec / "terminationGracePeriodSeconds"
+        allowed = grace.value if isinstance(grace.value, int) else _DEFAULT_GRACE
+        if seconds > allowed:
+            problem = f"{self.who} waits {seconds:g} s in preStop, and its pod has {allowed} s to end"
+            yield Fault(times[0], problem, (grace,))
 
     @property
     def is_interactive(self) -> bool:
@@ -357,6 +379,10 @@ class _Container:
         modes = [source / "defaultMode" for source in sources]
         modes += [entry / "mode" for source in sources for entry in (source / "items").each()]
         return any(isinstance(mode.value, int) and mode.value & _EXECUTABLE for mode in modes)
+
+
+def _is_sleep(program: Place) -> bool:
+    return posixpath.basename(program.text) == "sleep"
 
 
 def _shown(text: str) -> str:

@@ -27,8 +27,9 @@ class DanglingReference(OverlayRule):
 
     A program is told what to use by words that nothing checks: the path of a configuration that is
     mounted elsewhere, a script that `sh` takes for the name of a file, a variable that `set -u` insists
-    on, a port that a probe asks at by a name which the container gives to none. Where the overlay has the
-    file, or the text, both ends are known and are compared.
+    on, a port that a probe asks at by a name which the container gives to none, a directory to write to on a
+    read-only file system, a pause before the end for which the pod has no time. Where the overlay has both
+    ends, they are compared.
 
     An Ingress with certificates has to have one for each of its hosts: for the others, the controller shows a
     certificate that no browser trusts.
