@@ -18,7 +18,7 @@ from validate.argocd.projects import (
     refusals,
 )
 from validate.cluster.scope import is_cluster_wide
-from validate.place import Origin, Spot, Writer
+from validate.place import Origin, Place, Spot, Writer
 from validate.rules.rule import Breach, RepositoryRule
 from validate.rules.subjects import the_applications
 from validate.spelling import nearest
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
     from validate.argocd.applications import SyncedPath
     from validate.overlay import Overlay, Repository
-    from validate.place import Place
 
 _NEUTRAL = "."
 _HEAD = "HEAD"
+# https://argo-cd.readthedocs.io/en/stable/operator-manual/applicationset/GoTemplate/
+_STRICT = "missingkey=error"
 
 
 class _Seen(NamedTuple):
@@ -50,7 +51,8 @@ class UnsyncedOverlay(RepositoryRule[_Seen]):
 
     The ApplicationSet of this repository makes an application of each `overlays/*/cluster.yaml`: an
     overlay without that file has none. It reads those files from the repository and revision that the
-    applications sync, and each application has a name of its own.
+    applications sync, and each application has a name of its own. A template that does not insist on its keys
+    writes `<no value>` for one that a file lacks.
 
     The AppProject has to permit the repository, the destination, the namespace of each object and each
     kind that has no namespace. Argo CD refuses what it does not permit, and the application stays as it
@@ -172,6 +174,7 @@ def _disagreements(applications: Sequence[SyncedPath], facts: Mapping[str, _Seen
                 fix=f"give each its own name in {name.origin.file}, as with {{{{ .path.basename }}}}",
             )
         yield from _read_elsewhere(application)
+        yield from _unfilled(application)
         yield from _homeless(application)
     yield from _refused(applications, facts)
     projects = applications[0].projects if applications else ()
@@ -214,6 +217,20 @@ def _read_elsewhere(application: SyncedPath) -> Iterator[Breach]:
                 fix=f"write the same into both in {read.origin.file}",
                 related=(synced,),
             )
+
+
+def _unfilled(application: SyncedPath) -> Iterator[Breach]:
+    """Ask whether a template that is filled in with what files have says so where one lacks it."""
+    if application.generator is None:
+        return
+    spec = Place.root(application.generator.document) / "spec"
+    options = spec / "goTemplateOptions"
+    if (spec / "goTemplate").value is True and _STRICT not in options.items:
+        yield Breach(
+            at=options,
+            problem="a key that a file of the generator lacks is written as <no value>, for a cluster too",
+            fix=f"set spec.goTemplateOptions to [{_STRICT}] in {options.origin.file}",
+        )
 
 
 def _homeless(application: SyncedPath) -> Iterator[Breach]:
