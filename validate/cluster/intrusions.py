@@ -107,12 +107,19 @@ def gaps(objects: Sequence[KubeObject], household: Household) -> Iterator[Gap]:
     Nothing where a policy cannot be evaluated, which is an error for whoever evaluates it for real.
     """
     policies = [item for item in objects if item.group == _GROUP]
-    kinds = {item.place.at("spec", "paramKind", "kind").text for item in policies}
-    asked = [*policies, *(item for item in objects if item.kind in kinds)]
+    asked = [*policies, *_parameters(policies, objects)]
     # Overlays share their policies: what is the same is asked once.
     for found in _found(json.dumps([item.value for item in asked]), household):
         at = asked[found.number].place.at(*found.path) if found.number >= 0 else None
         yield Gap(found.what, found.why, at)
+
+
+def _parameters(policies: Sequence[KubeObject], objects: Sequence[KubeObject]) -> Iterator[KubeObject]:
+    """Yield what bindings may take as parameters: by its name, or by labels that anything may have."""
+    kinds = {item.place.at("spec", "paramKind", "kind").text for item in policies}
+    references = [item.place.at("spec", "paramRef") for item in policies]
+    names = {(reference / "name").text for reference in references if reference.exists}
+    return (item for item in objects if item.kind in kinds and (item.name in names or "" in names))
 
 
 @lru_cache(maxsize=32)
