@@ -26,7 +26,8 @@ class PrivilegedContainer(OverlayRule):
 
     A pod that holds a Secret, or a token with rights, is what an attacker wants. BinderHub is one, and it
     answers requests of strangers. For such pods the bar is `restricted`: no root, no new privileges, no
-    capabilities, the seccomp profile of the runtime.
+    capabilities, the seccomp profile of the runtime. A root file system that is read-only, which no level
+    asks for, keeps whoever breaks in from replacing the program that has the credentials.
 
     Take away what goes beyond the bar, or add what is missing. A workload that needs more belongs in a
     namespace of its own.
@@ -53,6 +54,8 @@ class PrivilegedContainer(OverlayRule):
             holds = "" if beyond else _holds(pod, overlay)
             for violation in violations(Level.RESTRICTED, pod.template, version) if holds else ():
                 yield _breach(pod, violation, holds)
+            if holds:
+                yield from _writable(pod, holds)
 
 
 def _others(pod: PodView, overlay: Overlay) -> set[tuple[object, ...]]:
@@ -68,6 +71,19 @@ def _holds(pod: PodView, overlay: Overlay) -> str:
     if secret is not None:
         return f"the Secret {secret.text}"
     return "a token of the API with rights" if rights_of(pod, overlay.objects).grants else ""
+
+
+def _writable(pod: PodView, holds: str) -> Iterator[Breach]:
+    """Yield the containers whose programs can be replaced while they run, with what they hold."""
+    for container in pod.all_containers:
+        at = container.place.at("securityContext", "readOnlyRootFilesystem")
+        if at.value is not True:
+            yield Breach(
+                at=at,
+                problem=f"{pod.owner.title} holds {holds} and is less confined than it can be: "
+                f"{container.name} may write over its own programs",
+                fix=f"set readOnlyRootFilesystem in {at.origin.file}, and mount an emptyDir where it writes",
+            )
 
 
 def _breach(pod: PodView, violation: Violation, holds: str = "") -> Breach:

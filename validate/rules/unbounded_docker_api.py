@@ -42,8 +42,9 @@ class UnboundedDockerApi(OverlayRule):
     Set `resources.limits.memory`. Keep the data in a volume, and bound it: an `emptyDir` with `sizeLimit`,
     or on the node's disk garbage collection of the build cache in `daemon.json` (`builder.gc`) and, since
     that leaves every image that was ever built or pulled, the component image-cleaner. A cluster that
-    `cluster.yaml` calls disposable does without the cleaner. The storage driver `vfs` keeps a whole copy
-    for each layer.
+    `cluster.yaml` calls disposable does without the cleaner. A pod that exceeds its size limit is evicted,
+    with the builds in it, so garbage collection or the cleaner has to come before that. The storage driver
+    `vfs` keeps a whole copy for each layer.
 
     Every other container of the namespace, the build pod's among them, may run where builds do, and needs a
     memory limit as well; and every emptyDir a size limit, unless it is in memory. A limit beyond what any
@@ -164,6 +165,14 @@ def _unbounded(overlay: Overlay, workload: Workload, root: str, root_place: Plac
                 "the node fills up",
                 fix=f"set emptyDir.sizeLimit in {storage.volume.origin.file}",
             )
+        elif "emptyDir" in sources and not _collects(overlay) and not _cleaned(overlay, workload):
+            limit = empty / "sizeLimit"
+            yield Breach(
+                at=limit,
+                problem=f"nothing cleans up in {root} before it has {limit.value}: the kubelet evicts "
+                "docker-api then, with every build of its node",
+                fix="enable builder.gc in daemon.json, or add components/image-cleaner",
+            )
         return
     place, path = storage.host.places[0], storage.host.path
     if path.startswith(_IN_MEMORY):
@@ -172,9 +181,7 @@ def _unbounded(overlay: Overlay, workload: Workload, root: str, root_place: Plac
             problem=f"docker-api keeps its data in {path}, which is in the memory of the node",
             fix=f"take a directory on its disk in {place.origin.file}",
         )
-    elif the_dockerd(overlay).settings.at("builder", "gc", "enabled").value is not True and not _cleaned(
-        overlay, workload
-    ):
+    elif not _collects(overlay) and not _cleaned(overlay, workload):
         yield Breach(
             at=place,
             problem=f"nothing bounds what builds leave in {path}: the disk of the node fills up",
@@ -198,6 +205,11 @@ def _storage(workload: Workload, root: str) -> _Storage:
     nearest = max(mounts, key=lambda mount: len(mount_path(mount)), default=None)
     volume = workload.pod.volume((nearest / "name").text) if nearest else None
     return _Storage(volume, on_the_node(root, workload.container, workload.pod))
+
+
+def _collects(overlay: Overlay) -> bool:
+    """Whether the daemon removes what it kept of builds by itself."""
+    return the_dockerd(overlay).settings.at("builder", "gc", "enabled").value is True
 
 
 def _cleaned(overlay: Overlay, workload: Workload) -> bool:
