@@ -46,6 +46,7 @@ _METADATA = (
 # Where clusters have their pods, nodes and API server, and owners of networks the rest.
 _PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16")
 _BINDER = "BinderHub"
+_DNS = 53
 
 
 class _Open(NamedTuple):
@@ -71,7 +72,8 @@ class OpenMetadataEndpoint(OverlayRule):
     of its own lets it reach that one address.
 
     A block that excepts some private addresses, and forgot 10.0.0.0/8 or another part, leads to nodes,
-    to the API server and to databases of others. One that excepts none of them is meant so.
+    to the API server and to databases of others. One that excepts none of them is meant so. A rule with ports
+    and without peers is for every address, which is seldom meant.
 
     Select the pods with a network policy for egress, and except 169.254.0.0/16, 168.63.129.16/32,
     fe80::/10, fd00:ec2::254/128 and fd20:ce::254/128 from every block that it allows. Port 53 may
@@ -91,7 +93,9 @@ class OpenMetadataEndpoint(OverlayRule):
         for key in dict.fromkeys(_key(one) for one in found):
             yield _breach([one for one in found if _key(one) == key])
         selecting = (network.isolating(network.pod(pod), Direction.EGRESS) for pod in builders.values())
-        yield from _half_closed({id(one): one for policies in selecting for one in policies}.values())
+        policies = {id(one): one for policies in selecting for one in policies}.values()
+        yield from _half_closed(policies)
+        yield from _without_peers(policies)
 
 
 def _builders(overlay: Overlay) -> Iterator[tuple[str, PodView]]:
@@ -143,6 +147,25 @@ def _half_closed(policies: Iterable[KubeObject]) -> Iterator[Breach]:
                     problem=f"{policy.title} closes private addresses and forgot {names}: whoever builds "
                     "reaches what is there, nodes and the API server among it",
                     fix=f"except {names} there as well, in {excepted.origin.file}",
+                )
+
+
+def _without_peers(policies: Iterable[KubeObject]) -> Iterator[Breach]:
+    """Yield the rules that name ports and nobody who has them: everybody is meant then.
+
+    DNS is asked at many addresses, and a rule without ports opens the metadata addresses as well.
+    """
+    for policy in policies:
+        for rule in policy.place.at("spec", "egress").each():
+            numbers = [(port / "port").value for port in (rule / "ports").each()]
+            # Those with a name are ports of pods which have one of that name.
+            ports = [str(number) for number in numbers if isinstance(number, int) and number != _DNS]
+            if ports and not (rule / "to").items:
+                yield Breach(
+                    at=rule / "to",
+                    problem=f"{policy.title} names no peers for port {_listed(ports)}: whoever builds reaches it "
+                    "at every private address, of nodes and of pods",
+                    fix=f"name under to what is meant in {rule.origin.file}",
                 )
 
 
