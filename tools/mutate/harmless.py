@@ -90,7 +90,10 @@ def _layout(file: str, text: str) -> Iterator[Mutant]:
         return
     for style, flow in (("flow", True), ("block", False)):
         # As a formatter writes it: without comments, keys in the order of their names.
-        again = yaml.safe_dump_all(documents, default_flow_style=flow, width=100_000, explicit_start=True)
+        # Kustomize takes nothing behind a separator.
+        again = "---\n".join(
+            yaml.safe_dump(document, default_flow_style=flow, width=100_000) for document in documents
+        )
         yield _mutant(file, f"written anew in {style} style, keys sorted", again)
 
 

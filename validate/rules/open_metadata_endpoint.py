@@ -163,8 +163,8 @@ def _without_peers(policies: Iterable[KubeObject]) -> Iterator[Breach]:
             if ports and not (rule / "to").items:
                 yield Breach(
                     at=rule / "to",
-                    problem=f"{policy.title} names no peers for port {_listed(ports)}: whoever builds reaches it "
-                    "at every private address, of nodes and of pods",
+                    problem=f"{policy.title} names no peers for port {_listed(ports)}: "
+                    "builds reach it at every private address, of nodes and of pods",
                     fix=f"name under to what is meant in {rule.origin.file}",
                 )
 

@@ -71,7 +71,7 @@ def _the_system(
     daemons, binder = ours[0].object, ours[-1].object
     reported: set[KubeObject] = set()
     for workload in ours:
-        mounted = [*_mounted(workload.object, makers), *_asked_for(objects, makers)]
+        mounted = [*_mounted(workload.object, makers), *_asked_for(workload.object, objects, makers)]
         needs = dict.fromkeys((*mounted, *_wanted(overlay, workload, makers)))
         late = [item for item in needs if wave(item) > latest_wave(item, workload.object)]
         new = [item for item in late if item not in reported]
@@ -117,8 +117,10 @@ def _mounted(workload: KubeObject, makers: Mapping[_Name, KubeObject]) -> Iterat
             yield item
 
 
-def _asked_for(objects: tuple[KubeObject, ...], makers: Mapping[_Name, KubeObject]) -> Iterator[KubeObject]:
-    """Yield the parameters without which an admission policy refuses every pod."""
+def _asked_for(
+    workload: KubeObject, objects: tuple[KubeObject, ...], makers: Mapping[_Name, KubeObject]
+) -> Iterator[KubeObject]:
+    """Yield the parameters without which an admission policy refuses the pods of a workload."""
     policies = {item.name: item for item in objects if item.kind == "ValidatingAdmissionPolicy"}
     for item in objects:
         reference = item.place.at("spec", "paramRef")
@@ -126,7 +128,9 @@ def _asked_for(objects: tuple[KubeObject, ...], makers: Mapping[_Name, KubeObjec
         if policy is None or (reference / "parameterNotFoundAction").text != "Deny":
             continue
         kind = policy.place.at("spec", "paramKind", "kind").text
-        made = makers.get((kind, (reference / "name").text, (reference / "namespace").text))
+        # Without a namespace, they are those of the namespace of what is asked about.
+        namespace = (reference / "namespace").text or workload.namespace
+        made = makers.get((kind, (reference / "name").text, namespace))
         yield from (made,) if made else ()
 
 
