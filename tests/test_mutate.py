@@ -245,7 +245,7 @@ def test_every_reason_is_about_an_edit_that_is_made(broken):
 
 def test_the_report_names_every_survivor_with_its_reason_and_ends_with_the_figures(tmp_path):
     why = reasons(tmp_path, {"harmless": "one is the default", "at": r"base/a\.yaml:spec\.replicas"})
-    shown = report.text(Score((CAUGHT, UNCHANGED, SURVIVED), (KEPT,), why))
+    shown = report.text(Score((CAUGHT, UNCHANGED, SURVIVED), (KEPT,), why, cpu_seconds=130.0))
     assert shown == (
         "harmless: one is the default (1)\n"
         "  drop base/a.yaml:3 spec.replicas: removed\n"
@@ -256,7 +256,8 @@ def test_the_report_names_every_survivor_with_its_reason_and_ends_with_the_figur
         "all      3          1         1        1        0       1  100.0%          100.0%\n"
         "\n"
         "of 1 that are caught, 100% are told in the file of the edit, 100% at its line\n"
-        "1 harmless edits, 0 with a finding"
+        "1 harmless edits, 0 with a finding\n"
+        "2 minutes of processor time"
     )
 
 
@@ -265,9 +266,10 @@ def test_the_page_has_the_same_figures_and_says_what_wrote_it(tmp_path):
         tmp_path,
         {"missing": "a rule about replicas", "at": r"base/a\.yaml:spec\.replicas"},
     )
-    page = report.page(Score((CAUGHT, UNCHANGED, SURVIVED), (KEPT,), why))
+    page = report.page(Score((CAUGHT, UNCHANGED, SURVIVED), (KEPT,), why, cpu_seconds=20.0))
     assert "make mutate" in page.splitlines()[2]
     assert "**1 of 2 harmful edits are caught: 50.0%.**" in page
+    assert "A run takes 1 minute of processor time." in page
     assert "| drop | 2 | 0 | 0 | 2 | 0 | 1 | 50.0% | 50.0% |" in page
     assert "| [port-mismatch](../reference/rules/port-mismatch.md) | 1 | 1 |" in page
     assert "## What no rule finds: 1 harmful edits" in page

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import resource
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (%(default)s)")
     parser.add_argument(
         "--only",
-        type=re.compile,
+        type=_pattern,
         default=re.compile(""),
         metavar="REGEX",
         help="only the edits in whose line of the report this is found; the page is not written then",
@@ -57,6 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _BAD if complaints else _GOOD
 
 
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"no regular expression: {error}") from None
+
+
 def _run(jobs: int, only: re.Pattern[str]) -> Score:
     reasons = read_reasons()
     bench = Bench(ROOT)
@@ -67,7 +75,13 @@ def _run(jobs: int, only: re.Pattern[str]) -> Score:
     if not any(chosen):
         raise CannotCheckError(f"no edit has {only.pattern!r} in its line")
     broken, kept = (_tried(bench, mutants, jobs) for mutants in chosen)
-    return Score(broken, kept, reasons, whole=not only.pattern)
+    return Score(broken, kept, reasons, whole=not only.pattern, cpu_seconds=_cpu_seconds())
+
+
+def _cpu_seconds() -> float:
+    """Return what this process and the ones that it has waited for took of the processors."""
+    spent = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in spent)
 
 
 def _tried(bench: Bench, mutants: Sequence[Mutant], jobs: int) -> list[Trial]:

@@ -82,6 +82,13 @@ def _closing(score: Score) -> Iterator[str]:
         )
     if score.harmless:
         yield f"{len(score.harmless)} harmless edits, {len(score.noise)} with a finding"
+    yield f"{_minutes(score)} of processor time"
+
+
+def _minutes(score: Score) -> str:
+    """Return the time that it took in whole minutes, as much more differs from run to run."""
+    minutes = max(round(score.cpu_seconds / 60), 1)
+    return f"{minutes} minutes" if minutes > 1 else "1 minute"
 
 
 def page(score: Score) -> str:
@@ -99,6 +106,7 @@ def page(score: Score) -> str:
             caught=total.caught,
             harmless=len(score.harmless),
             noise=len(score.noise) or "none of them",
+            minutes=_minutes(score),
         ),
         _markdown(rows(score)),
         _COLUMNS_EXPLAINED.format(
@@ -135,7 +143,7 @@ Nothing is drawn at random: the same files give the same {made} edits. They are 
 [operators](https://en.wikipedia.org/wiki/Mutation_testing) that know nothing of the rules (`tools/mutate/`):
 *drop* removes a value, a file's document or a list's element; *rename* misspells a name or a key; *retarget*
 points it elsewhere; *loosen* opens what was closed; *tighten* closes what was open; *swap* puts another value
-of its sort in its place, such as the port of another workload.
+of its sort in its place, such as the port of another workload. A run takes {minutes} of processor time.
 """
 
 _COLUMNS_EXPLAINED = """

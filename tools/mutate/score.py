@@ -89,12 +89,14 @@ class Score:
         harmless: of edits that must cause no finding.
         reasons: why mutants survive.
         whole: every mutant was tried.
+        cpu_seconds: what the trials took of the processors, all together.
     """
 
     trials: Sequence[Trial]
     harmless: Sequence[Trial]
     reasons: Sequence[Reason]
     whole: bool = True
+    cpu_seconds: float = 0.0
     tallies: dict[Kind, Tally] = field(
         init=False, default_factory=lambda: {kind: Tally() for kind in _BREAKING}
     )

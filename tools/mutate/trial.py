@@ -24,6 +24,7 @@ from validate import engine
 from validate.discover import open_checkout
 from validate.errors import CannotCheckError, SourceError
 from validate.finding import Verdict
+from validate.judge import in_order
 from validate.kustomize.render import find_kustomize
 from validate.rules import RULES
 from validate.workers import Workers
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
 
     from tools.mutate.mutant import Mutant
+    from validate.engine import Gathered
     from validate.finding import Report
+    from validate.judge import Checked
     from validate.kustomize.render import Build
     from validate.rules.rule import Rule
 
@@ -90,11 +93,13 @@ class Bench:
 
     def __init__(self, root: Path, rules: Sequence[type[Rule]] = RULES) -> None:
         self.root = root
-        self.rules = rules
+        self.rules = in_order(rules)
         self.kustomize = find_kustomize(root)
         self.overlays = (*open_checkout(root).overlays, NEUTRAL)
         # This also loads what every trial needs.
-        report = self.judge(root, self.overlays)
+        gathered = self.gather(root, self.overlays)
+        self.checked = _by_name(gathered)
+        report = self.conclude(root, gathered)
         for words in _words(report):
             raise CannotCheckError(f"the overlays are not clean before any edit: {words}")
         self.holding = _holding(report)
@@ -103,13 +108,21 @@ class Bench:
             name: engine.read_overlay(root, self.kustomize.start(root, name)).reads for name in self.overlays
         }
 
-    def judge(self, root: Path, overlays: Sequence[str]) -> Report:
-        """Return what validate says of ``overlays`` in the copy at ``root``.
+    def gather(self, root: Path, overlays: Sequence[str]) -> Gathered:
+        """Return what there is to be said of each of ``overlays`` in the copy at ``root``.
 
         Raises:
             CannotCheckError: nothing can be checked.
         """
-        return engine.check(open_checkout(root), overlays, rules=self.rules, processes=1)
+        return engine.gather(open_checkout(root), overlays, rules=self.rules, processes=1)
+
+    def conclude(self, root: Path, gathered: Gathered) -> Report:
+        """Return what validate says of them, and of what they have in common.
+
+        Raises:
+            CannotCheckError: nothing can be checked.
+        """
+        return engine.conclude(open_checkout(root), gathered, rules=self.rules)
 
     def render(self, root: Path, overlays: Sequence[str]) -> Mapping[str, str]:
         """Return what each of the overlays renders, or why it does not."""
@@ -122,13 +135,12 @@ class Bench:
         return by_itself or any(file in reads for reads in self.reads.values())
 
     def readers(self, mutant: Mutant) -> tuple[str, ...]:
-        """Return the overlays that a file of the mutant is part of, all of them where it is of none."""
-        readers = [
+        """Return the overlays that a file of the mutant is part of: the others are as they were."""
+        return tuple(
             name
             for name in self.overlays
             if any(file in self.reads[name] or _is_beside(file, name) for file in mutant.changes)
-        ]
-        return tuple(readers) or self.overlays
+        )
 
     def try_all(self, mutants: Sequence[Mutant], processes: int) -> Generator[Trial, None, None]:
         """Yield the trial of each mutant, in the order in which they are done."""
@@ -167,13 +179,17 @@ def _tried(bench: Bench, root: Path, mutants: Sequence[Mutant]) -> Generator[Tri
 def _trial(bench: Bench, root: Path, mutant: Mutant) -> Trial:
     """Judge one overlay that reads the file, and then, where nothing is found in it, whatever else may."""
     readers = bench.readers(mutant)
-    chosen = (readers[crc32(str(mutant).encode()) % len(readers)],)
+    chosen = readers[crc32(str(mutant).encode()) % len(readers) :][:1] if readers else ()
+    # Which files nobody reads, and what Argo CD syncs, is known only where all overlays are judged.
+    everything = not readers or any(file.endswith(_DECIDE_WHAT_IS_READ) for file in mutant.changes)
     try:
-        report = bench.judge(root, chosen)
-        # Which files nobody reads is known only where all overlays are judged.
-        everything = any(file.endswith(_DECIDE_WHAT_IS_READ) for file in mutant.changes)
-        if not _words(report) and (everything or mutant.kind is not Kind.HARMLESS):
-            report = bench.judge(root, bench.overlays if everything else readers)
+        first = bench.gather(root, chosen)
+        report = bench.conclude(root, first) if chosen else None
+        if report is None or (not _words(report) and (everything or mutant.kind is not Kind.HARMLESS)):
+            others = bench.gather(root, [name for name in readers if name not in chosen])
+            known = bench.checked if everything else {}
+            checked = {**known, **_by_name(first), **_by_name(others)}
+            report = bench.conclude(root, others._replace(checked=[*checked.values()]))
     except CannotCheckError as error:
         return Trial(mutant, Fate.REFUSED, words=str(error))
     if mutant.kind is not Kind.HARMLESS and _changes_nothing(bench, root, mutant, (chosen, readers)):
@@ -188,6 +204,10 @@ def _changes_nothing(bench: Bench, root: Path, mutant: Mutant, overlays: Iterabl
     return all(
         text == bench.rendered[name] for names in overlays for name, text in bench.render(root, names).items()
     )
+
+
+def _by_name(gathered: Gathered) -> dict[str, Checked]:
+    return {one.report.name: one for one in gathered.checked}
 
 
 def _told(bench: Bench, report: Report, mutant: Mutant) -> Trial:
