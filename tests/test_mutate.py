@@ -274,3 +274,17 @@ def test_the_page_has_the_same_figures_and_says_what_wrote_it(tmp_path):
     assert "| [port-mismatch](../reference/rules/port-mismatch.md) | 1 | 1 |" in page
     assert "## What no rule finds: 1 harmful edits" in page
     assert "a rule about replicas\n\n```text\ndrop base/a.yaml:3 spec.replicas: removed\n```" in page
+
+
+def test_what_is_refused_is_listed_with_the_sentence():
+    refused = Trial(mutant(), Fate.REFUSED, words="base/a.yaml has no kind")
+    score = Score((CAUGHT, refused), (KEPT,), ())
+    assert (
+        "refused, with exit status 2\n"
+        "  drop base/a.yaml:3 spec.replicas: removed\n"
+        "    base/a.yaml has no kind\n"
+    ) in report.text(score)
+    page = report.page(score)
+    assert "## What validate refuses: 1 harmful edits" in page
+    assert "drop base/a.yaml:3 spec.replicas: removed\n  base/a.yaml has no kind\n```" in page
+    assert "## What validate refuses" not in report.page(Score((CAUGHT,), (KEPT,), ()))

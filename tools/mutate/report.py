@@ -59,6 +59,12 @@ def _survivors(score: Score) -> Iterator[str]:
         for trial in trials:
             yield f"  {trial.mutant}"
         yield ""
+    if score.refused:
+        yield "refused, with exit status 2"
+        for trial in score.refused:
+            yield f"  {trial.mutant}"
+            yield f"    {trial.words}"
+        yield ""
 
 
 def _why(reason: Reason | None) -> str:
@@ -121,6 +127,7 @@ def page(score: Score) -> str:
         _idle(score),
         f"## What no rule finds: {missing} harmful edits\n\n{_MISSING}",
         *_listed(score, Why.MISSING),
+        *_refused(score),
         f"## What is harmless: {total.harmless} edits\n\n{_SURVIVING}",
         *_listed(score, Why.HARMLESS),
     ]
@@ -150,7 +157,8 @@ _COLUMNS_EXPLAINED = """
 - *no change*: every overlay renders, byte for byte, what it did before. Nothing is broken.
 - *harmless*: no rule finds it, and it does no harm, for a reason that is written below. Whatever has no such
   reason is harmful.
-- *refused*: validate ends with status 2 and a sentence. No rule has found it, so it does not count as caught.
+- *refused*: validate ends with status 2 and a sentence, listed below. No rule has found it, so it does not
+  count as caught.
 - *caught*: a rule reports it. {in_file} of these reports show the file of the edit, and {at_line} the very
   line; of what is removed, the line that it stood under.
 - *beyond schemas*: the share without the edits that only `unrenderable-overlay` or `invalid-object` catches,
@@ -169,6 +177,11 @@ report anything, and no rule that judged the overlay before may find nothing to 
 
 _MISSING = """\
 These do harm, and no rule sees it. Each says what a rule would have to know.
+"""
+
+_REFUSING = """\
+A pipeline stops at these as well, since the exit status is 2, and its log has the sentence below. They
+count as harmful, and not as caught.
 """
 
 _SURVIVING = """\
@@ -207,6 +220,13 @@ def _listed(score: Score, why: Why) -> Iterator[str]:
     for reason, trials in score.survivors.items():
         if reason and reason.why is why:
             yield f"{reason.text}\n\n```text\n{_lines(trials)}```\n"
+
+
+def _refused(score: Score) -> Iterator[str]:
+    if score.refused:
+        yield f"## What validate refuses: {len(score.refused)} harmful edits\n\n{_REFUSING}"
+        told = "\n".join(f"{trial.mutant}\n  {trial.words}" for trial in score.refused)
+        yield f"```text\n{told}\n```\n"
 
 
 def _lines(trials: Iterable[Trial]) -> str:

@@ -123,6 +123,11 @@ class Score:
         return {reason: trials for reason, trials in found.items() if trials}
 
     @cached_property
+    def refused(self) -> list[Trial]:
+        """The mutants that validate cannot check, and says so."""
+        return [trial for trial in self.trials if trial.fate is Fate.REFUSED]
+
+    @cached_property
     def noise(self) -> list[Trial]:
         """The harmless edits after which something is found, or a rule has nothing to judge any more."""
         return [trial for trial in self.harmless if trial.fate is not Fate.SURVIVED or trial.silenced]
