@@ -377,11 +377,11 @@ def ours(value: dict[str, Any], username: str) -> list[str]:
 
 
 def policies() -> Iterable[KubeObject]:
-    for file in sorted((ROOT / "policies" / "admission").glob("*.yaml")):
+    # The Namespace declares the registries.
+    namespace = ROOT / "policies" / "pod-security" / "namespace.yaml"
+    for file in (namespace, *sorted((ROOT / "policies" / "admission").glob("*.yaml"))):
         for field in compose(file.read_text(encoding="utf-8"), file.name):
             value: dict[str, Any] = copy.deepcopy(field.plain())  # type: ignore[assignment]
-            if value["kind"] == "ConfigMap":
-                value["metadata"]["namespace"] = "binderhub"
             yield KubeObject(value, field.writers_at)
 
 

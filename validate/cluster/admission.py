@@ -67,6 +67,7 @@ class _Request(Struct, frozen=True):
     operation: str
     username: str
     namespace_labels: Mapping[str, str]
+    namespace_annotations: Mapping[str, str]
     subresource: str = ""
 
     @property
@@ -97,7 +98,10 @@ class _Request(Struct, frozen=True):
         """Return what expressions see, without parameters and composed variables."""
         namespace: Json = None
         if self.namespace:
-            namespace = {"metadata": {"name": self.namespace, "labels": {**self.namespace_labels}}}
+            metadata: dict[str, Json] = {"name": self.namespace, "labels": {**self.namespace_labels}}
+            if self.namespace_annotations:
+                metadata["annotations"] = {**self.namespace_annotations}
+            namespace = {"metadata": metadata}
         return {
             "object": self.value,
             "oldObject": None,
@@ -148,10 +152,13 @@ class Admission(Struct, frozen=True, eq=False):
 
     Attributes:
         objects: everything in the tree; parameters are among it.
+        bound: the policies, through each of their bindings.
+        annotations: those of the namespaces in the tree, by name.
     """
 
     objects: tuple[KubeObject, ...]
     bound: tuple[Bound, ...]
+    annotations: Mapping[str, Mapping[str, str]]
 
     @classmethod
     def of(cls, objects: Iterable[KubeObject]) -> Admission:
@@ -166,7 +173,12 @@ class Admission(Struct, frozen=True, eq=False):
                 rules = (policy.place / "spec" / "matchConstraints" / "resourceRules").each()
                 names = (str(name) for rule in rules for name in (rule / "resources").items)
                 bound.append(Bound(policy, binding, frozenset(name.partition("/")[0] for name in names)))
-        return cls(together, tuple(bound))
+        annotations = {
+            item.name: string_map(lookup(item.value, ("metadata", "annotations")))
+            for item in together
+            if item.kind == "Namespace"
+        }
+        return cls(together, tuple(bound), annotations)
 
     def verdicts(
         self,
@@ -180,14 +192,15 @@ class Admission(Struct, frozen=True, eq=False):
         """Yield every objection to ``value``, each when it is asked for: to evaluate is what takes time.
 
         ``namespace_labels`` are those of the namespace that the object goes to; Kubernetes adds
-        ``kubernetes.io/metadata.name`` to them, which is added here too. ``username`` is who asks, such as
+        ``kubernetes.io/metadata.name`` to them, which is added here too. Its annotations are those of the
+        Namespace in the tree. ``username`` is who asks, such as
         ``system:serviceaccount:<namespace>:<name>``; without it no policy may ask for it.
 
         Raises:
             SourceError: an expression that the API server would refuse, with its file and line.
             CannotCheckError: an expression that only an API server can evaluate.
         """
-        request = _request(value, namespace_labels, username, operation, subresource)
+        request = self._request(value, namespace_labels, username, operation, subresource)
         for one in self.bound:
             if one.is_about(request):
                 yield from _enforced(one.policy, one.binding, request, self.objects)
@@ -199,22 +212,23 @@ class Admission(Struct, frozen=True, eq=False):
 
         Whether it is asked, and whether its objection counts, is left out.
         """
-        request = _request(value, {}, username, operation, subresource)
+        request = self._request(value, {}, username, operation, subresource)
         for one in self.bound:
             if next(_objections(one.policy, one.binding, request, self.objects), None):
                 yield Objector(one.policy, one.binding, is_asked=one.is_constrained_to(request))
 
-
-def _request(
-    value: dict[str, Json],
-    namespace_labels: Mapping[str, str],
-    username: str,
-    operation: str,
-    subresource: str,
-) -> _Request:
-    namespace = str(lookup(value, ("metadata", "namespace")) or "")
-    added = {"kubernetes.io/metadata.name": namespace} if namespace else {}
-    return _Request(_with_defaults(value), operation, username, {**namespace_labels, **added}, subresource)
+    def _request(
+        self,
+        value: dict[str, Json],
+        namespace_labels: Mapping[str, str],
+        username: str,
+        operation: str,
+        subresource: str,
+    ) -> _Request:
+        namespace = str(lookup(value, ("metadata", "namespace")) or "")
+        added = {"kubernetes.io/metadata.name": namespace} if namespace else {}
+        labels, annotations = {**namespace_labels, **added}, self.annotations.get(namespace, {})
+        return _Request(_with_defaults(value), operation, username, labels, annotations, subresource)
 
 
 def verdicts(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from validate.cluster.admission import Admission
 from validate.cluster.objects import KubeObject
 from validate.errors import CannotCheckError
-from validate.place import Origin, Writer
+from validate.place import Origin, Writer, lookup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -107,7 +107,8 @@ def gaps(objects: Sequence[KubeObject], household: Household) -> Iterator[Gap]:
     Nothing where a policy cannot be evaluated, which is an error for whoever evaluates it for real.
     """
     policies = [item for item in objects if item.group == _GROUP]
-    asked = [*policies, *_parameters(policies, objects)]
+    namespaces = (item for item in objects if item.kind == "Namespace")
+    asked = [*policies, *namespaces, *_parameters(policies, objects)]
     # Overlays share their policies: what is the same is asked once.
     for found in _found(json.dumps([item.value for item in asked]), household):
         at = asked[found.number].place.at(*found.path) if found.number >= 0 else None
@@ -167,13 +168,20 @@ def _object_to(attempts: Sequence[_Attempt], admission: Admission) -> bool:
 
 
 def _beginning_with_nothing(admission: Admission, images: Sequence[_Attempt]) -> Iterator[Gap]:
-    """Yield the empty entries of parameters without which a policy would object to some image."""
+    """Yield the empty entries without which a policy would object to some image.
+
+    They are entries of parameters, or annotations of the namespace.
+    """
     for number, item in enumerate(admission.objects):
-        for key, entry in (item.place / "data").entries():
+        path = ("metadata", "annotations") if item.kind == "Namespace" else ("data",)
+        for key, entry in item.place.at(*path).entries():
             if entry.value != "":
                 continue
-            rest = {name: value for name, value in (item.place / "data").mapping.items() if name != key}
-            without = KubeObject({**item.value, "data": rest}, lambda _: _NOWHERE)
+            value = deepcopy(item.value)
+            entries = lookup(value, path)
+            if isinstance(entries, dict):
+                del entries[key]
+            without = KubeObject(value, lambda _: _NOWHERE)
             others = (*admission.objects[:number], without, *admission.objects[number + 1 :])
             if _object_to(images, Admission.of(others)):
                 why = f"{key} of {item.title} is empty, and every image begins with that"

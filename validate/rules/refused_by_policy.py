@@ -50,7 +50,8 @@ class RefusedByPolicy(OverlayRule):
     nothing but an event of its ReplicaSet to show for it.
 
     Each policy is evaluated here as the API server does it. Change the object, or the policy if what
-    it says is no longer meant. Images are allowed by an entry in the ConfigMap `declared-registries`.
+    it says is no longer meant. Images are allowed by an annotation `declared-registries/...` of the
+    Namespace.
 
     The namespace admits privileged pods, for docker-api, and BinderHub may create pods in it. So the
     policies are also asked about what must not get in: privileged containers of every sort, the network
