@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kubernetes import watch
-from kubernetes.client import ApiException
-from urllib3.exceptions import HTTPError
-
 from tests.e2e.installation import effective_config
+from tests.e2e.kube import watched
 from tests.e2e.streams import EventStream, Transcript, build_url, normalise, read
 from validate.binderhub.buildpod import BuildInputs, predict
 from validate.binderhub.names import build_name, image_name
@@ -80,25 +76,14 @@ class Builds:
     def recorded_pods(self) -> Iterator[list[dict[str, Any]]]:
         """Record every state of every build pod meanwhile, as the API server tells of it."""
         states: list[dict[str, Any]] = []
-        watching = watch.Watch()
-        version = self.world.kube.core.list_namespaced_pod(self.namespace).metadata.resource_version
+        pods = self.world.kube.core.list_namespaced_pod
+        now = pods(self.namespace).metadata.resource_version
 
-        def record() -> None:
-            try:
-                states.extend(event["raw_object"] for event in watching.stream(
-                    self.world.kube.core.list_namespaced_pod, self.namespace,
-                    label_selector=BUILD_POD, resource_version=version, timeout_seconds=600,
-                ))  # fmt: skip
-            except (ApiException, HTTPError):
-                # The API server went away; what was seen is what there is.
-                return
+        def note(_: str, pod: dict[str, Any]) -> None:
+            states.append(pod)
 
-        thread = threading.Thread(target=record, daemon=True)
-        thread.start()
-        try:
+        with watched(pods, self.namespace, note, label_selector=BUILD_POD, resource_version=now):
             yield states
-        finally:
-            watching.stop()
 
 
 def recorded(case: str) -> list[str]:

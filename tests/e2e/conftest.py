@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.e2e import gitops
 from tests.e2e.airgap.store import default_directory
 from tests.e2e.builds import Builds, build_pods
 from tests.e2e.cluster import CORE, Ports
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from tests.e2e.installation import Installation
     from tests.e2e.world import Stage
 
-_NAMESPACES = ("binderhub", "binderhub-two", "e2e")
+_NAMESPACES = ("binderhub", "binderhub-two", "e2e", "argocd")
+# What makes a cluster of its own comes first, and what takes the installation away last.
+_FIRST, _LAST = "test_tutorial", "test_argocd"
 _MEASURES = pytest.StashKey[Measures]()
 _WORLD = pytest.StashKey[World]()
 _PROBLEM = pytest.StashKey[CannotRunError]()
@@ -53,6 +56,7 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(pytest.mark.e2e)
+    items.sort(key=lambda item: (item.path.stem == _LAST) - (item.path.stem == _FIRST))
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +81,9 @@ def world(request: pytest.FixtureRequest, measures: Measures) -> Iterator[World]
             stack.enter_context(engine(supply.store, keep=keep))
             ports = Ports(free_port(), free_port(), free_port())
             with _shown(request.config):
-                world = bring_up(name, supply, ports, stage=_stages(measures), reuse=keep)
+                wants_argocd = any(item.path.stem == _LAST for item in request.session.items)
+                also = gitops.images(supply) if wants_argocd else ()
+                world = bring_up(name, supply, ports, also=also, stage=_stages(measures), reuse=keep)
         except CannotRunError as error:
             request.config.stash[_PROBLEM] = error
             pytest.exit("there is no cluster to run them on", returncode=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import urllib3
 import yaml
-from kubernetes import client, config
+from kubernetes import client, config, watch
 from kubernetes.client import ApiException
 from kubernetes.dynamic import DynamicClient
 from kubernetes.stream import stream
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _MANIFESTS = Path(__file__).with_name("manifests")
 _POLL_SECONDS = 0.25
+_WATCH_SECONDS = 600
 # What is heard of an API server that begins or ends; the next question gets an answer.
 _PASSING = (ApiException, urllib3.exceptions.HTTPError, ConnectionError)
 
@@ -126,6 +128,18 @@ class Kube:
             raise
         return found
 
+    def patch(
+        self, api_version: str, kind: str, name: str, namespace: str, changes: Mapping[str, Any]
+    ) -> None:
+        """Merge ``changes`` into an object.
+
+        Raises:
+            ApiException: there is none, or the API server refuses the change.
+        """
+        resource = self.dynamic.resources.get(api_version=api_version, kind=kind)
+        merge = "application/merge-patch+json"
+        resource.patch(name=name, namespace=namespace, body=dict(changes), content_type=merge)
+
     def list_all(self, api_version: str, kind: str) -> list[dict[str, Any]]:
         """Return the objects of a kind in all namespaces."""
         found = self.dynamic.resources.get(api_version=api_version, kind=kind).get()
@@ -167,8 +181,12 @@ class Kube:
             state=lambda: [summary(pod) for pod in self.pods(namespace, selector)],
         )  # fmt: skip
 
-    def run_in(self, pod: Any, *command: str, container: str = "", timeout: float = 60) -> str:
+    def run_in(
+        self, pod: Any, *command: str, container: str = "", stdin: str = "", timeout: float = 60
+    ) -> str:
         """Run a command in a pod and return what it prints, on either stream.
+
+        It gets ``stdin`` after a line with its length, since it cannot be told that no more comes.
 
         Raises:
             AssertionError: it fails; the message has what it printed.
@@ -179,9 +197,11 @@ class Kube:
         answer = stream(
             client.CoreV1Api(own).connect_get_namespaced_pod_exec, name, namespace,
             command=list(command), container=container or pod.spec.containers[0].name,
-            stderr=True, stdout=True, stdin=False, tty=False, _preload_content=False,
+            stderr=True, stdout=True, stdin=bool(stdin), tty=False, _preload_content=False,
         )  # fmt: skip
         _close(own)
+        if stdin:
+            answer.write_stdin(f"{len(stdin)}\n{stdin}")
         answer.run_forever(timeout=timeout)
         if answer.is_open():
             answer.close()
@@ -244,6 +264,31 @@ def applied(kube: Kube, objects: Sequence[Mapping[str, Any]]) -> Iterator[None]:
         for one in reversed(objects):
             metadata = one["metadata"]
             kube.delete(one["apiVersion"], one["kind"], metadata["name"], metadata.get("namespace"))
+
+
+@contextmanager
+def watched(
+    listing: Callable[..., Any], namespace: str, note: Callable[[str, dict[str, Any]], None], **options: Any
+) -> Iterator[None]:
+    """Call ``note`` with each event meanwhile, its type and its object, in a thread of its own.
+
+    ``listing`` is a method of the client that lists a kind of a namespace, and ``options`` are its own.
+    """
+    watching = watch.Watch()
+
+    def follow() -> None:
+        try:
+            for event in watching.stream(listing, namespace, timeout_seconds=_WATCH_SECONDS, **options):
+                note(event["type"], event["raw_object"])
+        except (ApiException, urllib3.exceptions.HTTPError):
+            # The API server went away, or nobody watches any more; what was seen is what there is.
+            return
+
+    threading.Thread(target=follow, daemon=True).start()
+    try:
+        yield
+    finally:
+        watching.stop()
 
 
 def _close(api: client.ApiClient) -> None:

@@ -47,8 +47,8 @@ class Repositories:
     def commit(self, name: str, files: Mapping[str, str], *, branch: str = "main") -> Repository:
         """Commit ``files``, and nothing else, to a branch of a repository; it is made where there is none."""
         pod = self._kube.the_pod(NAMESPACE, "app=git")
-        command = ("python3", "/files/commit.py", name, branch, json.dumps(dict(files)))
-        commit = self._kube.run_in(pod, *command, container="git").strip()
+        command = ("python3", "/files/commit.py", name, branch)
+        commit = self._kube.run_in(pod, *command, container="git", stdin=json.dumps(dict(files))).strip()
         return Repository(f"git://git.e2e.svc/{name}.git", commit)
 
 

@@ -40,6 +40,7 @@ _STAND_INS: Mapping[str, Callable[[str], Part]] = {
     "docker.io/library/docker": images.docker,
     "docker.io/library/registry": images.registry,
     "quay.io/jupyterhub/repo2docker": images.repo2docker,
+    "quay.io/argoproj/argocd": images.argocd,
     GIT_SERVER.partition(":")[0]: images.git_server,
     BASE.partition(":")[0]: images.base,
 }

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import urllib.error
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -16,27 +12,12 @@ from tests.e2e.kube import is_ready, summary, until
 from tests.e2e.repositories import dockerfile
 from tests.e2e.streams import Event, normalise
 from tests.e2e.supply import registries_answer
-from tests.e2e.world import credentials
 
-MANIFESTS = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+MANIFESTS = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
 AT_ONCE = 10
-
-
-def manifest(world, image):
-    """What the registry says of an image: the manifest, or None."""
-    name, _, tag = image.removeprefix("registry.binderhub.svc:5000/").rpartition(":")
-    token = base64.b64encode(credentials(world).encode()).decode()
-    request = urllib.request.Request(
-        f"{world.registry}/v2/{name}/manifests/{tag}",
-        headers={"Authorization": f"Basic {token}", "Accept": MANIFESTS},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
-    except urllib.error.HTTPError as error:
-        if error.code == 404:
-            return None
-        raise
 
 
 def without_what_the_cluster_adds(pod):
@@ -75,7 +56,7 @@ def test_the_build_pod_is_the_one_that_validate_predicts(built, builds, demo, wo
 
 def test_the_image_is_in_the_registry(built, world):
     transcript, _ = built
-    found = manifest(world, transcript.image)
+    found = world.manifest(transcript.image)
     assert found is not None
     # An index in its place would be built again with every request.
     assert found["mediaType"] in MANIFESTS
@@ -175,4 +156,4 @@ def test_a_repository_of_requirements_is_built(builds, world):
         )
     repo = world.repositories.commit("requirements", {"requirements.txt": "escapism==1.0.1\n"})
     transcript = builds.succeed(repo, limit=1800)
-    assert manifest(world, transcript.image) is not None
+    assert world.manifest(transcript.image) is not None

@@ -20,7 +20,6 @@ from tests.e2e.installation import json_patch
 from tests.e2e.kube import until
 from tests.e2e.repositories import Repository, dockerfile
 from tests.e2e.streams import Ending, Event, normalise
-from tests.e2e.world import push_base
 
 NAMESPACE = "binderhub"
 DOCKER_API = "app.kubernetes.io/component=docker-api"
@@ -208,7 +207,6 @@ def test_a_password_that_is_rotated(builds, repo, install, world):
     ]
     try:
         install(patches=rotated)
-        push_base(world)
         wanted = repo("RUN true")
         # BinderHub read the password when it started.
         stale = failed(builds.run(wanted))
@@ -218,7 +216,6 @@ def test_a_password_that_is_rotated(builds, repo, install, world):
         builds.succeed(wanted)
     finally:
         install()
-        push_base(world)
         restart(world, BINDERHUB)
 
 
@@ -244,7 +241,7 @@ def test_a_registry_that_is_down_during_the_push(builds, repo, world):
             )
             world.kube.the_pod(NAMESPACE, REGISTRY)
             # It keeps nothing: its store is an emptyDir.
-            push_base(world)
+            world.keep_base()
     assert "dial tcp" in text(transcript)
 
 

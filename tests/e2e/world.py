@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 from tests.e2e import supply
-from tests.e2e.cluster import BUILDS, CORE, REGISTRY_PORT, ROOT, Cluster, Ports
+from tests.e2e.cluster import BUILDS, CORE, REGISTRY, REGISTRY_PORT, ROOT, Cluster, Ports
 from tests.e2e.errors import CannotRunError
 from tests.e2e.installation import Installation, effective_config, kustomize, references
 from tests.e2e.kube import until
@@ -24,11 +25,17 @@ from tests.e2e.sync import Application
 from validate.binderhub.buildpod import EXECUTOR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tests.e2e.supply import Source, Supply
 
 Stage: TypeAlias = Callable[[str], AbstractContextManager[None]]
+_MANIFESTS = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
 _SERVICES = ROOT / "tests" / "e2e" / "services"
 
 
@@ -73,10 +80,56 @@ class World:
         for component in ("binderhub", "registry"):
             self.kube.the_pod("binderhub", f"app.kubernetes.io/component={component}")
         self.wait_for_answer()
+        self.keep_base()
 
     def wait_for_answer(self) -> None:
         """Wait until BinderHub answers at the port of this machine."""
         wait_for_answer(self.url)
+
+    def manifest(self, image: str) -> dict[str, Any] | None:
+        """Return the manifest or index that the registry has of an image, None where it has none.
+
+        Raises:
+            OSError: it does not answer, or refuses.
+        """
+        name, _, tag = image.removeprefix(f"{REGISTRY}/").rpartition(":")
+        token = base64.b64encode(credentials(self).encode()).decode()
+        request = Request(
+            f"{self.registry}/v2/{name}/manifests/{tag}",
+            headers={"Authorization": f"Basic {token}", "Accept": ", ".join(_MANIFESTS)},
+        )
+        try:
+            with urlopen(request, timeout=10) as answer:
+                found: dict[str, Any] = json.load(answer)
+        except HTTPError as error:
+            if error.code == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+        return found
+
+    def keep_base(self) -> None:
+        """Have the image in the registry that the repositories of the tests are built on.
+
+        A registry that forgets with its pod is given it again: from a node, with the password.
+        """
+        node = self.cluster.node(CORE)
+        here = f"127.0.0.1:{REGISTRY_PORT}/{BASE.partition('/')[2]}"
+        ctr = ("ctr", "--namespace=k8s.io", "images")
+        self.cluster.on_node(node, *ctr, "tag", "--force", supply.BASE, here)
+        said: list[Exception] = []
+
+        def has_base() -> bool:
+            try:
+                if self.manifest(BASE):
+                    return True
+                user = credentials(self)
+                self.cluster.on_node(node, *ctr, "push", "--plain-http", "--user", user, here)
+            # A pod is ready before every node has the way to it.
+            except (OSError, AssertionError) as error:
+                said.append(error)
+            return False
+
+        until("the registry has the base image", has_base, seconds=60, state=lambda: said[-1:])
 
 
 def wait_for_answer(url: str) -> None:
@@ -100,11 +153,19 @@ def say(stage: str) -> Iterator[None]:
     print(f"  {stage}: {time.monotonic() - start:.0f} s", flush=True)  # noqa: T201 - for the person who waits
 
 
-def bring_up(name: str, chosen: Supply, ports: Ports, *, stage: Stage = say, reuse: bool = False) -> World:
+def bring_up(
+    name: str,
+    chosen: Supply,
+    ports: Ports,
+    *,
+    also: Iterable[str] = (),
+    stage: Stage = say,
+    reuse: bool = False,
+) -> World:
     """Create the cluster and everything in it; ``stage`` is entered for each step.
 
     With ``reuse``, a cluster of that name is brought up to date instead, where there is one. A cluster that
-    cannot be brought up is removed.
+    cannot be brought up is removed. The images of ``also`` are built or pulled as well, and not loaded.
 
     Raises:
         CannotRunError: something stands in the way.
@@ -123,10 +184,11 @@ def bring_up(name: str, chosen: Supply, ports: Ports, *, stage: Stage = say, reu
     with stage("supply"):
         if not is_there:
             cluster.image = chosen.node_image() or None
-        sources = chosen.sources([*services, *builds, supply.GIT_SERVER, supply.BASE])
+        sources = chosen.sources([*services, *builds, supply.GIT_SERVER, supply.BASE, *also])
     try:
         if is_there:
             cluster.remember()
+            cluster.require_answer()
         else:
             with stage("cluster up"):
                 cluster.create()
@@ -139,7 +201,7 @@ def bring_up(name: str, chosen: Supply, ports: Ports, *, stage: Stage = say, reu
             world.application.sync(rendered)
         with stage("git server and base image"):
             Application("e2e", world.kube).sync(kustomize(_SERVICES))
-            push_base(world)
+            world.keep_base()
     except BaseException:
         if not is_there and not reuse:
             # What is wrong comes first, and an engine that is gone has no cluster.
@@ -147,15 +209,6 @@ def bring_up(name: str, chosen: Supply, ports: Ports, *, stage: Stage = say, reu
                 cluster.delete()
         raise
     return world
-
-
-def push_base(world: World) -> None:
-    """Push the image that the repositories of the tests are built on, from a node, with the password."""
-    node = world.cluster.node(CORE)
-    here = f"127.0.0.1:{REGISTRY_PORT}/{BASE.partition('/')[2]}"
-    ctr = ("ctr", "--namespace=k8s.io", "images")
-    world.cluster.on_node(node, *ctr, "tag", "--force", supply.BASE, here)
-    world.cluster.on_node(node, *ctr, "push", "--plain-http", "--user", credentials(world), here)
 
 
 def credentials(world: World) -> str:

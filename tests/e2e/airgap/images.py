@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.e2e.airgap import archives, debian
+from tests.e2e.airgap import archives, debian, programs
 from tests.e2e.airgap.archives import Image, Layer, write_archive
 from tests.e2e.airgap.debian import root_file_system
 from tests.e2e.airgap.packages import SITE_PACKAGES, python_packages
@@ -57,7 +57,7 @@ def docker(reference: str) -> Part:
     """Return what stands in for Docker's dind image: Debian's dockerd, its entry point by the same name."""
     script = _FILES / "dockerd-entrypoint.sh"
 
-    def lay(layer: Layer) -> None:
+    def lay(layer: Layer, _made: Mapping[str, Path]) -> None:
         layer.file("/usr/local/bin/dockerd-entrypoint.sh", script, 0o755)
 
     settings = {"Entrypoint": ["dockerd-entrypoint.sh"]}
@@ -77,7 +77,7 @@ def repo2docker(reference: str) -> Part:
     installed = python_packages("repo2docker", lock, title="repo2docker, from PyPI")
     script = _FILES / "jupyter-repo2docker"
 
-    def lay(layer: Layer) -> None:
+    def lay(layer: Layer, _made: Mapping[str, Path]) -> None:
         layer.file("/usr/local/bin/jupyter-repo2docker", script, 0o755)
 
     settings = {"Env": [archives.PATH, "HOME=/root", "PYTHONUNBUFFERED=1"]}
@@ -91,7 +91,7 @@ def binderhub(reference: str) -> Part:
     installed = python_packages("binderhub", lock, title="what the stand-in for BinderHub needs, from PyPI")
     sources = {"validate": ROOT / "validate", "binderhub": _HERE / "standin" / "binderhub"}
 
-    def lay(layer: Layer) -> None:
+    def lay(layer: Layer, _made: Mapping[str, Path]) -> None:
         for name, source in sources.items():
             layer.tree(f"{SITE_PACKAGES}/{name}", source)
 
@@ -100,6 +100,33 @@ def binderhub(reference: str) -> Part:
         "Env": [archives.PATH, "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1"],
     }
     return _image("binderhub", reference, (_tools_root(), installed), settings, lay, tuple(sources.values()))
+
+
+@cache
+def argocd(reference: str) -> Part:
+    """Return what stands in for Argo CD's image: its core controllers, git, Kustomize, and Redis as well."""
+    wanted = ["git", "redis-server", "tini", "ca-certificates"]
+    root = root_file_system("argocd-root", _SUITE, wanted, title="Debian with git and Redis")
+    program = programs.argocd()
+    # The one of the Makefile, which validate renders with.
+    kustomize = (ROOT / ".tools" / "kustomize").resolve()
+    script = _FILES / "argocd-entrypoint.sh"
+
+    def lay(layer: Layer, made: Mapping[str, Path]) -> None:
+        layer.file("/usr/local/bin/argocd", made[program.name], 0o755)
+        for name in ("application-controller", "applicationset-controller", "repo-server", "git-ask-pass"):
+            layer.link(f"/usr/local/bin/argocd-{name}", "argocd")
+        layer.file("/usr/local/bin/kustomize", kustomize, 0o755)
+        layer.file("/usr/local/bin/entrypoint.sh", script, 0o755)
+        layer.directory("/home/argocd", 0o777)
+
+    settings = {
+        "User": "999",
+        "WorkingDir": "/home/argocd",
+        "Env": [archives.PATH, "HOME=/home/argocd"],
+        "Entrypoint": ["tini", "--"],
+    }
+    return _image("argocd", reference, (root,), settings, lay, (script, kustomize), (program,))
 
 
 @cache
@@ -119,17 +146,18 @@ def _image(
     reference: str,
     layers: tuple[Part, ...],
     settings: Mapping[str, object],
-    lay: Callable[[Layer], None] | None = None,
+    lay: Callable[[Layer, Mapping[str, Path]], None] | None = None,
     files: tuple[Path, ...] = (),
+    needs: tuple[Part, ...] = (),
 ) -> Part:
     def build(bench: Workbench) -> None:
         paths = [bench.made[part.name] for part in layers]
         if lay:
             own = bench.scratch / "own.tar"
             with Layer(own) as layer:
-                lay(layer)
+                lay(layer, bench.made)
             paths.append(own)
         write_archive(bench.target, [Image([reference], paths, settings)])
 
     inputs: tuple[str | Path, ...] = (reference, repr(settings), *files, *_FORM, Path(__file__))
-    return Part(f"{name}.image.tar", f"image {reference}", 0.1, build, inputs, layers)
+    return Part(f"{name}.image.tar", f"image {reference}", 0.1, build, inputs, (*layers, *needs))

@@ -64,6 +64,12 @@ def kube_router() -> Part:
     return _from_module("kube-router", module, "kube-router, from Go modules", 1)
 
 
+@cache
+def argocd() -> Part:
+    """Return Argo CD's core controllers in one file: it behaves as the one that it is called as."""
+    return _from_source("argocd", "Argo CD, from Go modules", 3, _SMALL)
+
+
 def _from_source(name: str, title: str, minutes: float, flags: str) -> Part:
     source = _SOURCES / name
 

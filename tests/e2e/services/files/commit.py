@@ -1,6 +1,7 @@
-"""Commits files to a bare repository, and prints the hash: ``commit.py NAME BRANCH '{"path": "content"}'``.
+"""Commits files to a branch of a bare repository, and prints the hash: ``commit.py NAME BRANCH``.
 
-The branch then has these files and no others. Runs in the git server's pod.
+The files come on stdin, as JSON (path: content) after a line with its length. The branch then has these files
+and no others. Runs in the git server's pod.
 """
 
 import json
@@ -10,7 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-name, branch, files = sys.argv[1:]
+name, branch = sys.argv[1:]
+files = json.loads(sys.stdin.read(int(sys.stdin.readline())))
 repository = Path("/srv/git") / f"{name}.git"
 author = {f"GIT_{who}_{what}": value
           for who in ("AUTHOR", "COMMITTER")
@@ -31,7 +33,7 @@ if not repository.exists():
     repository.mkdir(parents=True)
     git("init", "--quiet", "--bare", f"--initial-branch={branch}")
 with tempfile.TemporaryDirectory() as tree:
-    for path, content in json.loads(files).items():
+    for path, content in files.items():
         file = Path(tree) / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content)

@@ -1,0 +1,3 @@
+#!/bin/sh
+# tini is the entry point of the image already.
+exec "$@"
