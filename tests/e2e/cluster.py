@@ -22,7 +22,7 @@ import yaml
 from pytest_kind import KindCluster
 
 from tests.e2e.errors import CannotRunError
-from tests.e2e.kube import Kube, until
+from tests.e2e.kube import Kube, NotReachedError, until
 from validate.cluster.facts import read_facts
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ server = "http://127.0.0.1:{REGISTRY_PORT}"
 _STATE = Path(".pytest-kind")
 _MEMORY = "cluster.json"
 _DNS_SECONDS = 120
+_ANSWER_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,24 @@ class Cluster(KindCluster):  # type: ignore[misc]  # it has no types
                 f"a cluster {self.name} is there, and nothing is known of it; "
                 f"`make down CLUSTER={self.name}` removes it"
             ) from error
+
+    def require_answer(self) -> None:
+        """Wait until the API server of a cluster that was there answers.
+
+        Raises:
+            CannotRunError: it does not.
+        """
+        kube = self.kube
+        try:
+            until("the API server answers", lambda: kube.core.list_node().items, seconds=_ANSWER_SECONDS)
+        except NotReachedError as error:
+            # An engine that was restarted may have given its nodes other addresses.
+            raise CannotRunError(
+                f"a cluster {self.name} is there, and does not answer; "
+                f"`make down CLUSTER={self.name}` removes it"
+            ) from error
+        finally:
+            kube.close()
 
     def _load_all(self, node: str, sources: Sequence[Source]) -> None:
         for source in sources:

@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 _GIB = 1024**3
 # Measured on the whole suite: what it takes of each at its peak, and a little more.
-DISK_GIB, MEMORY_GIB = 15, 5
+DISK_GIB, MEMORY_GIB, INOTIFY_INSTANCES = 15, 5, 75
+_PROC = Path("/proc")
+_INOTIFY = "anon_inode:inotify"
 
 
 def require_room(store: Store) -> None:
@@ -38,6 +40,13 @@ def require_room(store: Store) -> None:
         raise CannotRunError(
             f"{available:.1f} GiB of memory are available, and the cluster takes {MEMORY_GIB}; "
             "end something that takes much"
+        )
+    instances = _free_inotify_instances()
+    if instances is not None and instances < INOTIFY_INSTANCES:
+        raise CannotRunError(
+            f"{instances} inotify instances are left to root, and the nodes take {INOTIFY_INSTANCES} "
+            "(https://kind.sigs.k8s.io/docs/user/known-issues/#pod-errors-due-to-too-many-open-files); "
+            "end another cluster, or `sysctl fs.inotify.max_user_instances=512`"
         )
 
 
@@ -126,6 +135,20 @@ def engine(store: Store, *, keep: bool = False) -> Iterator[None]:
         os.environ.pop("DOCKER_HOST", None)
         if before is not None:
             os.environ["DOCKER_HOST"] = before
+
+
+def _free_inotify_instances() -> int | None:
+    """Return how many inotify instances root may still have, None where nobody may count them."""
+    limit = _PROC / "sys" / "fs" / "inotify" / "max_user_instances"
+    if os.geteuid() != 0 or not limit.exists():
+        return None
+    used = 0
+    for process in _PROC.glob("[0-9]*"):
+        # One that ends meanwhile has none.
+        with suppress(OSError):
+            if process.stat().st_uid == 0:
+                used += sum(str(one.readlink()) == _INOTIFY for one in (process / "fd").iterdir())
+    return int(limit.read_text(encoding="ascii")) - used
 
 
 def _available_memory() -> float | None:

@@ -27,6 +27,7 @@ DENIED = re.compile(
     r"(?P<message>.*)",
     re.DOTALL,
 )
+INVALID = re.compile(r'^Pod "[^"]+" is invalid: ')
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,10 @@ def asked_of(overlay):
         yield "build pod", built.object.value, BINDERHUB.format(built.namespace)
 
 
+class InvalidError(Exception):
+    """The API server refuses an object before it asks any policy."""
+
+
 def answer(kube, value):
     """What a policy of the API server says of a request: policy, binding, message; None for nothing."""
     metadata = value["metadata"]
@@ -82,6 +87,8 @@ def answer(kube, value):
     refusal = kube.refusal({**value, "metadata": {**named, "name": name}})
     if not refusal:
         return None
+    if INVALID.search(refusal):
+        raise InvalidError(refusal)
     denied = DENIED.search(refusal)
     assert denied, f"refused, and not by a policy: {refusal}"
     return denied["policy"], denied["binding"], denied["message"]
@@ -112,7 +119,13 @@ def test_every_verdict_of_a_policy_is_that_of_the_api_server(case, world, tmp_pa
                 for one in admission.verdicts(value, namespace_labels=privileged, username=user)
                 if one.action == "Deny"
             ]
-            said = answer(kube, value)
+            try:
+                said = answer(kube, value)
+            except InvalidError:
+                # No policy is asked; the rule of the case says so of the build pod.
+                assert (title, case.parent.name) == ("build pod", "forbidden-build-pod")
+                assert case.name.startswith("bad-")
+                continue
             assert said in (predicted or [None]), title
             compared += 1
     for kube in clients.values():

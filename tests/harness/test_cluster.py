@@ -9,6 +9,7 @@ import yaml
 
 from tests.e2e.cluster import Cluster, Ports, find_tool, full_name, pools
 from tests.e2e.errors import CannotRunError
+from tests.e2e.preflight import free_port
 from validate.cluster.facts import read_facts
 
 KIND = r"""
@@ -193,6 +194,22 @@ def test_a_cluster_of_which_too_little_is_known_is_one_sentence(remembered, text
         remembered(text).remember()
     assert str(caught.value) == (
         "a cluster one is there, and nothing is known of it; `make down CLUSTER=one` removes it"
+    )
+
+
+def test_a_kept_cluster_that_does_not_answer_is_one_sentence(remembered, monkeypatch):
+    cluster = remembered("{}")
+    user = {"name": "admin", "user": {}}
+    nowhere = {"name": "nowhere", "cluster": {"server": f"http://127.0.0.1:{free_port()}"}}
+    context = {"name": "nowhere", "context": {"cluster": "nowhere", "user": "admin"}}
+    kubeconfig = {"users": [user], "clusters": [nowhere], "contexts": [context], "current-context": "nowhere"}
+    cluster.kubeconfig_path.parent.mkdir(parents=True, exist_ok=True)
+    cluster.kubeconfig_path.write_text(yaml.safe_dump(kubeconfig))
+    monkeypatch.setattr("tests.e2e.cluster._ANSWER_SECONDS", 0)
+    with pytest.raises(CannotRunError) as caught:
+        cluster.require_answer()
+    assert str(caught.value) == (
+        "a cluster one is there, and does not answer; `make down CLUSTER=one` removes it"
     )
 
 

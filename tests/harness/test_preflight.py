@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import socket
@@ -32,13 +33,14 @@ def machine(monkeypatch, command, tmp_path):
     data.mkdir()
     command("docker", f'[ "$1" != info ] || echo {data}')
 
-    def make(*, disk=100.0, engine=100.0, memory=100.0):
+    def make(*, disk=100.0, engine=100.0, memory=100.0, instances=100):
         def usage(path):
             free = engine if Path(path) == data else disk
             return SimpleNamespace(total=0, used=0, free=int(free * GIB))
 
         monkeypatch.setattr(shutil, "disk_usage", usage)
         monkeypatch.setattr(preflight, "_available_memory", lambda: memory)
+        monkeypatch.setattr(preflight, "_free_inotify_instances", lambda: instances)
         return data
 
     return make
@@ -74,6 +76,41 @@ def test_an_engine_whose_data_are_elsewhere_is_not_asked_for_room(machine, store
     machine(engine=0)
     command("docker", script)
     require_room(store)
+
+
+def test_nodes_that_could_not_watch_their_files_are_one_sentence(machine, store):
+    machine(instances=59)
+    with pytest.raises(CannotRunError) as caught:
+        require_room(store)
+    assert str(caught.value) == (
+        "59 inotify instances are left to root, and the nodes take 75 "
+        "(https://kind.sigs.k8s.io/docs/user/known-issues/#pod-errors-due-to-too-many-open-files); "
+        "end another cluster, or `sysctl fs.inotify.max_user_instances=512`"
+    )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="not applicable: others do not see what root has")
+def test_the_inotify_instances_that_are_left_are_what_the_kernel_gives():
+    left = preflight._free_inotify_instances()  # noqa: SLF001
+    libc, taken = ctypes.CDLL(None), []
+    try:
+        while len(taken) < left + 20 and (one := libc.inotify_init()) >= 0:
+            taken.append(one)
+    finally:
+        for one in taken:
+            os.close(one)
+    # Other processes come and go meanwhile.
+    assert abs(len(taken) - left) < 20
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_where_nobody_may_count_inotify_instances_none_are_asked_for(monkeypatch, tmp_path, there):
+    if there:
+        (tmp_path / "sys" / "fs" / "inotify").mkdir(parents=True)
+        (tmp_path / "sys" / "fs" / "inotify" / "max_user_instances").write_text("1\n")
+        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(preflight, "_PROC", tmp_path)
+    assert preflight._free_inotify_instances() is None  # noqa: SLF001
 
 
 def test_too_little_memory_is_one_sentence(machine, store):

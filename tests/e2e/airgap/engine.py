@@ -6,13 +6,14 @@ and stopped by its process id; whoever has an engine never meets this one.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import which
+from shutil import rmtree, which
 from typing import TYPE_CHECKING
 
 from tests.e2e.errors import CannotRunError
@@ -25,6 +26,7 @@ _STOP_SECONDS = 90
 _ANSWER_SECONDS = 20
 _POLL_SECONDS = 0.2
 _CAP_SYS_RESOURCE = 24
+_NAME_LENGTH = 12
 _RUNTIME = Path(__file__).parent / "engine" / "runc-without-sys-resource"
 # By the directory of their data: to be waited for at their end, where that comes before ours.
 _STARTED: dict[Path, subprocess.Popen[bytes]] = {}
@@ -58,11 +60,17 @@ class Engine:
 
     Attributes:
         directory: of its data.
-        runtime: of its socket. The path of a socket may have 107 bytes, and a cache can lie deep.
+        runtimes: what holds the directory of its socket. The path of a socket may have 107 bytes, and a
+            cache can lie deep.
     """
 
     directory: Path
-    runtime: Path = Path("/run/binderhub-service")
+    runtimes: Path = Path("/run/binderhub-service")
+
+    @property
+    def runtime(self) -> Path:
+        """The directory of its socket, which no engine with other data has."""
+        return self.runtimes / hashlib.sha256(bytes(self.directory)).hexdigest()[:_NAME_LENGTH]
 
     @property
     def host(self) -> str:
@@ -148,6 +156,7 @@ class Engine:
             time.sleep(_POLL_SECONDS)
         if self.directory in _STARTED:
             _STARTED.pop(self.directory).wait()
+        rmtree(self.runtime, ignore_errors=True)
 
     def _pid(self) -> int | None:
         """Return the process id, where that process is still a dockerd of this directory."""

@@ -35,7 +35,7 @@ def own(tmp_path, command, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     command("docker", DOCKER)
     command("dockerd", DOCKERD)
-    own = Engine(tmp_path / "cache" / "engine", runtime=tmp_path / "run")
+    own = Engine(tmp_path / "cache" / "engine", runtimes=tmp_path / "run")
     yield own
     own.stop()
 
@@ -57,6 +57,16 @@ def test_an_engine_is_started_once_and_stopped(own, tmp_path):
     own.stop()
     assert not own.runs
     assert not (tmp_path / "answers").exists()
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_engines_with_other_data_have_other_sockets(own):
+    other = Engine(own.directory.with_name("other"), runtimes=own.runtimes)
+    own.start()
+    other.stop()
+    assert own.runtime != other.runtime
+    assert own.runtime.parent == other.runtime.parent
+    assert own.runtime.is_dir()
 
 
 def test_stopping_what_does_not_run_is_fine(own):
@@ -78,9 +88,9 @@ def test_runc_is_wrapped_only_where_it_cannot_give_the_capability(own, tmp_path,
         "--default-runtime=without-sys-resource",
     ]
     assert options(tmp_path) == [
-        f"--host=unix://{tmp_path}/run/engine.sock",
+        f"--host=unix://{own.runtime}/engine.sock",
         f"--data-root={tmp_path}/cache/engine/data",
-        f"--exec-root={tmp_path}/run/engine",
+        f"--exec-root={own.runtime}/engine",
         f"--pidfile={tmp_path}/cache/engine/dockerd.pid",
         *([] if may else wrapped),
     ]
