@@ -165,3 +165,8 @@ def test_a_pause_before_the_end_fits_into_the_time_for_it(words, grace, said):
     pod = f"terminationGracePeriodSeconds: {grace}" if grace != 30 else ""
     found = problems(f"lifecycle: {{preStop: {{exec: {{command: {words}}}}}}}", pod)
     assert found == ([f"main of Pod binder/job waits {said} to end"] if said else [])
+
+
+def test_a_number_is_no_program():
+    (problem,) = problems('lifecycle: {preStop: {exec: {command: ["300"]}}}')
+    assert problem == "main of Pod binder/job runs 300, which is no program"

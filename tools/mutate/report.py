@@ -167,7 +167,8 @@ _COLUMNS_EXPLAINED = """
 An edit is caught where an overlay that reads its file has a finding: a warning is enough.
 Facts about clusters (`cluster.yaml`) are edited too. Such an edit means that the cluster is like that,
 not that the file lies.
-Not edited are BinderHub's `binderhub_config.py`, the shell script of the image cleaner, and comments.
+Not edited are BinderHub's `binderhub_config.py`, the shell script of the image cleaner, comments, and
+components that no overlay takes.
 """
 
 _HARMLESS = """

@@ -58,6 +58,7 @@ def wants(objects: Iterable[KubeObject]) -> Iterator[Want]:
     for item in together:
         if item.group == _GROUP and item.kind == "ExternalSecret":
             yield from _wants(item, item.place / "spec")
+            yield from _whole(item)
             yield from _outlived(item)
         for path, needed in _IDENTITIES.get(item.kind, {}).items():
             account = accounts.get((item.namespace, item.place.at(*path, "serviceAccountRef", "name").text))
@@ -69,6 +70,21 @@ def wants(objects: Iterable[KubeObject]) -> Iterator[Want]:
                         f"{item.title} acts as {account.title}, which has no {annotation}: it gets nothing",
                         f"annotate it with {annotation}",
                     )
+
+
+def _whole(item: KubeObject) -> Iterator[Want]:
+    """Yield the entries that take all of what another one takes a property of: it is text with structure."""
+    remote = [entry / "remoteRef" for entry in item.place.at("spec", "data").each()]
+    parts = {(one / "key").text: one / "property" for one in remote if (one / "property").text}
+    for one in remote:
+        part = parts.get((one / "key").text)
+        if part is not None and not (one / "property").text:
+            yield Want(
+                one / "property",
+                f"{item.title} takes all of {(one / 'key').text} for one value, and {part.text} of it for "
+                "another: what has properties is no password",
+                "name the property",
+            )
 
 
 def _outlived(item: KubeObject) -> Iterator[Want]:

@@ -304,7 +304,7 @@ class _Container:
         first, *rest = argv
         program = first.text
         name = posixpath.basename(program)
-        if program.startswith("-") or len(program.split()) != 1:
+        if program.startswith("-") or program.isdecimal() or len(program.split()) != 1:
             yield Fault(first, f"{self.who} runs {_shown(program)}, which is no program")
         elif program in self.files and not self.is_executable(program):
             yield Fault(first, f"{self.who} runs {program}, which is mounted and not executable")

@@ -132,8 +132,12 @@ def _half_closed(policies: Iterable[KubeObject]) -> Iterator[Breach]:
         peers = (peer for rule in policy.place.at("spec", "egress").each() for peer in (rule / "to").each())
         for block in (peer / "ipBlock" for peer in peers if (peer / "ipBlock").exists):
             excepted = block / "except"
-            whole = Addresses.of((block / "cidr").text)
-            closed = Addresses.of(*map(str, excepted.items))
+            try:
+                whole = Addresses.of((block / "cidr").text)
+                closed = Addresses.of(*map(str, excepted.items))
+            except ValueError:
+                # The API server refuses the policy, which invalid-object says.
+                continue
             private = [Addresses.of(one) for one in _PRIVATE]
             left = [
                 name
