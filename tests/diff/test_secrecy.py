@@ -113,7 +113,8 @@ PLACES = [
 
 
 @pytest.mark.parametrize("put", PLACES, ids=lambda put: put.__name__)
-def test_a_credential_that_changes_is_in_no_report(put, clone, tmp_path):
+def test_a_credential_that_changes_is_in_no_report(put, lone_clone, tmp_path):
+    clone = lone_clone
     untouched = {
         path: path.read_bytes()
         for path in clone.root.rglob("*")
@@ -151,3 +152,10 @@ def test_a_credential_that_changes_is_in_no_report(put, clone, tmp_path):
 )
 def test_what_is_no_credential_is_shown(line):
     assert hidden_lines([line]) == frozenset()
+
+
+def test_a_word_of_any_length_is_looked_through_once():
+    # Tried from each letter on, it would take minutes.
+    word = "x" * 300_000
+    assert hidden_lines([word]) == frozenset()
+    assert hidden_lines([f"{word}://me:{OLD}@example.org"]) == {0}

@@ -34,8 +34,10 @@ _ASSIGNED = re.compile(r"""^\s*(?:-\s+)?(?:export\s+)?["']?([\w.$/-]+)["']?\s*[:
 # From where a name begins: from every letter on, a long word would take the square of its length.
 _INLINE = re.compile(rf"""(?i)(?<![\w.-])[\w.-]*(?:{_NAMES})["']?\s*[:=]\s*["']?[^\s"',}}]+""")
 _OPTION = re.compile(rf"(?i)--?[\w-]*(?:{_NAMES})(=.*)?")
+# A scheme likewise, from where it begins.
 _IN_TEXT = re.compile(
-    r"(?i)[a-z][a-z0-9+.-]*://[^/@\s:]*:[^/@\s]+@|-----BEGIN [A-Z ]*PRIVATE KEY|\$2[aby]\$\d|\"auths?\"|"
+    r"(?i)(?<![a-z0-9+.-])[a-z0-9+.-]+://[^/@\s:]*:[^/@\s]+@|"
+    r"-----BEGIN [A-Z ]*PRIVATE KEY|\$2[aby]\$\d|\"auths?\"|"
     r"\b(?:ghp|gho|ghs|github_pat|glpat|xox[abp]|AKIA|ASIA)[-_A-Z0-9]{8,}|\bauthorization\s*[:=]|\bbearer\s+\S{8,}|"
     r"\beyJ[\w-]{8,}\.[\w-]{8,}"
 )
