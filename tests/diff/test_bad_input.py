@@ -116,20 +116,22 @@ def test_git_is_not_installed(clone, monkeypatch):
     assert clone_refuses(clone) == "git is not installed, and validate diff reads both sides from it"
 
 
-def clone_refuses(clone):
-    status, output, errors = clone.diff()
+def clone_refuses(clone, *words):
+    status, output, errors = clone.diff(*words)
     assert (status, output) == (2, "")
     return errors.removeprefix("error: ").rstrip("\n")
 
 
 def test_git_that_cannot_be_read(clone):
+    clone.write("overlays/kind/note.txt", "new")
+    clone.commit()
     (objects,) = [
         path
         for path in (clone.root / ".git" / "objects").rglob("*")
         if path.is_file() and path.parent.name + path.name == clone.git("rev-parse", "HEAD^{tree}")
     ]
     objects.unlink()
-    sentence = clone_refuses(clone)
+    sentence = clone_refuses(clone, "HEAD")
     assert sentence.startswith(f"git cannot read {clone.root} (")
     assert sentence.endswith("); git fsck says what is wrong with it")
 

@@ -27,11 +27,13 @@ def copied(root, files, to):
     return to
 
 
-def changes(before_root, after_root, overlay):
-    before, after = traced(before_root, overlay), traced(after_root, overlay)
-    together = pairs(before.objects, after.objects)
-    sides = [Side(root, overlay, reach(root, overlay)) for root in (before_root, after_root)]
-    causes = Causes(*sides)
+def side(root, overlay):
+    return traced(root, overlay), Side(root, overlay, reach(root, overlay))
+
+
+def changes(before, after):
+    together = pairs(before[0].objects, after[0].objects)
+    causes = Causes(before[1], after[1])
     told = [object_change(pair, causes, generated_renames(together)) for pair in together]
     return [one for one in told if one is not None]
 
@@ -47,20 +49,20 @@ def causes_of(told):
     ("root", "overlay"), [(FIXTURE, "overlay"), (ROOT, "overlays/eks"), (ROOT, "overlays/kind")]
 )
 def test_the_cause_of_every_difference_is_the_line_that_was_edited(root, overlay, tmp_path):
-    before = traced(root, overlay)
+    before = side(root, overlay)
     chosen, seen = [], {}
-    for entry in sample(before.objects, root):
+    for entry in sample(before[0].objects, root):
         key = entry[3].writer
         seen[key] = seen.get(key, 0) + 1
         if seen[key] <= SAMPLE:
             chosen.append(entry)
     assert len(chosen) > SAMPLE
     for number, (item, path, scalar, origin) in enumerate(chosen):
-        here = copied(root, before.reads, tmp_path / str(number) / "tree" / "tree")
+        here = copied(root, before[0].reads, tmp_path / str(number) / "tree" / "tree")
         source = here / origin.file
         text = source.read_text(encoding="utf-8")
         source.write_text(edit(text, origin, scalar), encoding="utf-8")
-        told = changes(root, here, overlay)
+        told = changes(before, side(here, overlay))
         assert told, (item.title, path, str(origin))
         # What is called something else now goes as well, by the line as it was.
         assert {str(cause.origin) for cause in causes_of(told)} == {str(origin)}, (item.title, path)
@@ -75,10 +77,9 @@ def test_a_file_that_comes_or_goes_is_told_by_the_line_that_names_it(tmp_path):
     line = next(n for n, one in enumerate(text.splitlines(), start=1) if "components/image-cleaner" in one)
     kustomization.write_text(text.replace("  - ../../components/image-cleaner\n", ""), encoding="utf-8")
     where = f"{overlay}/kustomization.yaml:{line}"
-    assert {(str(one.origin), one.gone) for one in causes_of(changes(ROOT, here, overlay))} == {(where, True)}
-    assert {(str(one.origin), one.gone) for one in causes_of(changes(here, ROOT, overlay))} == {
-        (where, False)
-    }
+    one, other = side(ROOT, overlay), side(here, overlay)
+    assert {(str(cause.origin), cause.gone) for cause in causes_of(changes(one, other))} == {(where, True)}
+    assert {(str(cause.origin), cause.gone) for cause in causes_of(changes(other, one))} == {(where, False)}
 
 
 @pytest.mark.parametrize(
