@@ -57,6 +57,7 @@ SMALL_PARTS = (
     "base/binderhub/config/binderhub_config.py",
     "base/binderhub/config/00-base.yaml",
     "base/docker-api/daemonset.yaml",
+    "base/docker-api/config/daemon.json",
     "base/images/config/05-images.yaml",
     "base/registry/config/10-registry.yaml",
     "policies/pod-security/serviceaccount.yaml",
