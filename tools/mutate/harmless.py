@@ -88,7 +88,9 @@ def _layout(file: str, text: str) -> Iterator[Mutant]:
     documents = list(yaml.safe_load_all(text))
     if any(map(_has_date, documents)):
         return
-    for style, flow in (("flow", True), ("block", False)):
+    # Kustomize takes a JSON patch that begins with a bracket for JSON.
+    is_patch = any(isinstance(document, list) for document in documents)
+    for style, flow in (("block", False),) if is_patch else (("flow", True), ("block", False)):
         # As a formatter writes it: without comments, keys in the order of their names.
         # Kustomize takes nothing behind a separator.
         again = "---\n".join(
