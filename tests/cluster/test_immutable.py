@@ -20,6 +20,15 @@ OBJECTS = {
           selector: {matchLabels: {app: x}}
           template: {metadata: {labels: {app: x}}, spec: {containers: [{name: x, image: a}]}}
     """,
+    "rolling": """
+        apiVersion: apps/v1
+        kind: Deployment
+        metadata: {name: x}
+        spec:
+          selector: {matchLabels: {app: x}}
+          strategy: {rollingUpdate: {maxSurge: 1}}
+          template: {metadata: {labels: {app: x}}, spec: {containers: [{name: x, image: a}]}}
+    """,
     "stateful set": """
         apiVersion: apps/v1
         kind: StatefulSet
@@ -123,6 +132,10 @@ def changed(name, path, value):
         ("storage class", "provisioner", "y", "provisioner"),
         ("storage class", "reclaimPolicy", "Retain", "reclaimPolicy"),
         ("pod", "spec.nodeName", "b", "spec.nodeName"),
+        ("pod", "spec.containers.0.command", ["true"], "spec.containers"),
+        ("deployment", "spec.strategy", {"type": "Recreate"}, "spec.strategy.type"),
+        ("stateful set", "spec.updateStrategy", {"type": "OnDelete"}, "spec.updateStrategy.type"),
+        ("job", "spec.completions", 2, "spec.completions"),
     ],
 )
 def test_what_the_api_server_refuses(name, path, value, field):
@@ -137,6 +150,8 @@ def test_what_the_api_server_refuses(name, path, value, field):
         ("stateful set", "spec.template.spec.containers.0.image", "b"),
         ("stateful set", "spec.podManagementPolicy", "OrderedReady"),
         ("job", "spec.backoffLimit", 2),
+        ("deployment", "spec.strategy", {"type": "RollingUpdate"}),
+        ("rolling", "spec.strategy", {"type": "Recreate"}),
         ("service", "spec.clusterIP", GONE),
         ("service", "spec.selector.app", "y"),
         ("role binding", "subjects", []),

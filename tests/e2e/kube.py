@@ -279,7 +279,9 @@ def watched(
     def follow() -> None:
         try:
             for event in watching.stream(listing, namespace, timeout_seconds=_WATCH_SECONDS, **options):
-                note(event["type"], event["raw_object"])
+                # None is what the client makes of a line that was cut.
+                if event:
+                    note(event["type"], event["raw_object"])
         except (ApiException, urllib3.exceptions.HTTPError):
             # The API server went away, or nobody watches any more; what was seen is what there is.
             return

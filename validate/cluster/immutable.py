@@ -12,7 +12,7 @@ from validate.cluster.limits import parse_quantity
 from validate.place import Json, Path, Place, lookup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from validate.cluster.objects import KubeObject
 
@@ -45,10 +45,8 @@ def refused_changes(before: KubeObject, after: KubeObject) -> Iterator[Refused]:
             yield _refused(before, after, path)
     for path, mutable in _FIXED_BUT.get(kind, {}).items():
         yield from _fixed_but(before, after, path, mutable)
-    if kind in _SEALED:
-        yield from _sealed(before, after)
-    if kind == ("", "PersistentVolumeClaim"):
-        yield from _shrunk(before, after)
+    if kind in _OTHERWISE:
+        yield from _OTHERWISE[kind](before, after)
 
 
 def _refused(before: KubeObject, after: KubeObject, path: Path) -> Refused:
@@ -73,6 +71,50 @@ def _fixed_but(
 
 def _mapping(value: Json) -> Mapping[str, Json]:
     return value if isinstance(value, dict) else {}
+
+
+def _rolls_no_more(path: Path) -> Callable[[KubeObject, KubeObject], Iterator[Refused]]:
+    """Return a check of a strategy that is to be no rolling update any more.
+
+    What the API server had filled in for one stays, and goes with no other strategy; a server-side apply
+    takes away no more than was applied before.
+    """
+
+    def check(before: KubeObject, after: KubeObject) -> Iterator[Refused]:
+        rolled, rolls = (
+            lookup(one.value, (*path, "type")) in (None, "RollingUpdate") for one in (before, after)
+        )
+        if rolled and not rolls and lookup(before.value, (*path, "rollingUpdate")) is None:
+            yield _refused(before, after, (*path, "type"))
+
+    return check
+
+
+def _other_containers(before: KubeObject, after: KubeObject) -> Iterator[Refused]:
+    """Yield the containers of a pod of which more than the image changes."""
+    for field in ("containers", "initContainers"):
+        if _without_images(before, field) != _without_images(after, field):
+            yield _refused(before, after, ("spec", field))
+
+
+def _without_images(item: KubeObject, field: str) -> list[Json]:
+    containers = lookup(item.value, ("spec", field))
+    return [
+        {key: value for key, value in _mapping(one).items() if key != "image"}
+        for one in (containers if isinstance(containers, list) else ())
+    ]
+
+
+def _completed_otherwise(before: KubeObject, after: KubeObject) -> Iterator[Refused]:
+    """Yield a changed number of completions, but for an indexed Job that runs all of them at once."""
+    completions: Path = ("spec", "completions")
+    if lookup(before.value, completions) == lookup(after.value, completions):
+        return
+    is_elastic = _known(after, ("spec", "completionMode"), "") == "Indexed" and lookup(
+        after.value, completions
+    ) == lookup(after.value, ("spec", "parallelism"))
+    if not is_elastic:
+        yield _refused(before, after, completions)
 
 
 def _sealed(before: KubeObject, after: KubeObject) -> Iterator[Refused]:
@@ -153,4 +195,12 @@ _FIXED_BUT: dict[tuple[str, str], dict[Path, frozenset[str]]] = {
         )
     },
 }
-_SEALED = frozenset({("", "ConfigMap"), ("", "Secret")})
+_OTHERWISE: dict[tuple[str, str], Callable[[KubeObject, KubeObject], Iterator[Refused]]] = {
+    ("apps", "Deployment"): _rolls_no_more(("spec", "strategy")),
+    ("apps", "StatefulSet"): _rolls_no_more(("spec", "updateStrategy")),
+    ("batch", "Job"): _completed_otherwise,
+    ("", "ConfigMap"): _sealed,
+    ("", "PersistentVolumeClaim"): _shrunk,
+    ("", "Pod"): _other_containers,
+    ("", "Secret"): _sealed,
+}
