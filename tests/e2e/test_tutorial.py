@@ -21,8 +21,9 @@ IMAGE = re.compile(r"registry\.binderhub\.svc:5000/\S+")
 
 
 @pytest.fixture
-def ports():
-    """Ports for the reader's cluster, which goes in any case."""
+def ports(measures):
+    """Ports for the reader's cluster, which goes in any case; the run begins with it."""
+    del measures
     ports = Ports(free_port(), free_port(), free_port())
     cluster = Cluster(NAME, ports=ports)
     store = Store(default_directory())

@@ -212,9 +212,14 @@ def bring_up(
 
 
 def credentials(world: World) -> str:
-    """Return ``user:password`` of the registry, as the overlay's Secret has them."""
-    secret = world.kube.core.read_namespaced_secret("registry-credentials", "binderhub")
-    config = json.loads(base64.b64decode(secret.data["config.json"]))
+    """Return ``user:password`` of the registry, as the overlay's Secret has them.
+
+    Raises:
+        AssertionError: BinderHub would find none either.
+    """
+    data = world.kube.core.read_namespaced_secret("registry-credentials", "binderhub").data
+    assert "config.json" in data, f"registry-credentials has {', '.join(data)}, and no config.json"
+    config = json.loads(base64.b64decode(data["config.json"]))
     (entry,) = config["auths"].values()
     return base64.b64decode(entry["auth"]).decode()
 
