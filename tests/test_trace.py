@@ -92,7 +92,8 @@ def edit(text, origin, scalar, number=0):
     if isinstance(scalar, bool):
         changed = "false" if inner == "true" else "true"
     elif isinstance(scalar, int) and inner.lstrip("-").isdigit():
-        changed = str(int(inner) + FIRST + number)
+        # Not of the text: a mode is written in octal.
+        changed = str(scalar + FIRST + number)
     else:
         changed = inner + mark(number)
     lines[origin.line - 1] = f"{head}{quote}{changed}{quote}{rest}\n"

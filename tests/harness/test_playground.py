@@ -85,6 +85,7 @@ def machine(tmp_path, command, monkeypatch):
     monkeypatch.setattr("tests.e2e.cluster._STATE", state)
     monkeypatch.setattr(playground, "_MEMORY", state / playground.NAME / "cluster.json")
     monkeypatch.setattr(preflight, "_available_memory", lambda: 100.0)
+    monkeypatch.setattr(preflight, "_free_inotify_instances", lambda: 100)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100 * GIB, used=0, total=0))
     before = set(tmp_path.rglob("*"))
     files.left = lambda: sorted(
@@ -325,6 +326,7 @@ def part(reference):
 
 supply._STAND_INS = dict.fromkeys(supply._STAND_INS, part)
 preflight._available_memory = lambda: 100.0
+preflight._free_inotify_instances = lambda: 100
 shutil.disk_usage = lambda _: SimpleNamespace(free=100 << 30)
 sys.argv[1:] = ["up"]
 sys.exit(playground.run())
