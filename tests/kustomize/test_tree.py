@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from validate.errors import SourceError
@@ -156,6 +156,12 @@ def named(kind, name, namespace, **more):
         min_size=2,
         max_size=2,
     ),
+)
+@example(
+    accounts=[("a", "x")],
+    subjects=[("ServiceAccount", "a", "")],
+    kind="RoleBinding",
+    layers=[{}, {"namePrefix": "p-"}],
 )
 def test_subjects_follow_the_accounts_that_kustomize_lets_them_follow(
     accounts, subjects, kind, layers, tmp_path_factory

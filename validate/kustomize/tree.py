@@ -33,7 +33,7 @@ from validate.spelling import nearest
 
 if TYPE_CHECKING:
     import pathlib
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
 # The fields of a Kustomization (kustomize/api v0.21.1, types/kustomization.go).
 _LISTS = frozenset(
@@ -459,17 +459,19 @@ def _follow_service_accounts(items: Sequence[Item]) -> None:
 
     That is what name references of Kustomize do (``filters/nameref`` of kustomize/api v0.21.1): of
     any kind of subject, and only where the account was noted under that name. A subject with a namespace
-    means the account that was there to begin with, or is there now. Of several accounts nothing is said.
+    means the account that was there to begin with, or is there now. A RoleBinding reaches the accounts of
+    its own namespace and of those that its subjects name. Of several accounts nothing is said.
     """
     first = [item.past[0][0] if item.past else item.namespace or _DEFAULT for item in items]
     now = [item.namespace or _DEFAULT for item in items]
 
-    def followed(name: str, namespace: str) -> Field | None:
+    def followed(within: Container[str] | None, name: str, namespace: str) -> Field | None:
         homes = first if namespace in first else now
         found = [
             item
-            for item, home in zip(items, homes, strict=True)
+            for item, home, here in zip(items, homes, now, strict=True)
             if namespace in ("", home)
+            and (within is None or here in within)
             and item.kind == "ServiceAccount"
             and any(noted == name for _, noted in item.past)
         ]
@@ -479,7 +481,18 @@ def _follow_service_accounts(items: Sequence[Item]) -> None:
 
     for item in items:
         if item.kind in ("RoleBinding", "ClusterRoleBinding"):
-            item.field = transformers.set_subject_namespaces(item.field, followed)
+            within = _within(item) if item.kind == "RoleBinding" else None
+            item.field = transformers.set_subject_namespaces(item.field, partial(followed, within))
+
+
+def _within(binding: Item) -> set[str]:
+    """Return the namespaces whose accounts a RoleBinding may mean (``getNamespacesForRoleBinding``)."""
+    named = {
+        subject.text("namespace")
+        for subject in binding.field.sequence("subjects")
+        if subject.text("kind") == "ServiceAccount"
+    }
+    return {binding.namespace or _DEFAULT, *named}
 
 
 def _each(items: Iterable[Item], change: Callable[[Field], Field]) -> list[tuple[Field, Field]]:
