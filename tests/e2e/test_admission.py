@@ -37,6 +37,29 @@ def everybody_may(world):
         yield
 
 
+@pytest.fixture(scope="module")
+def have_namespace(world):
+    """Return a function: has a Namespace as a case has it, with these labels; they stay for the next case.
+
+    One that is deleted is there for five seconds more.
+    """
+    names = set()
+
+    def have(namespace, labels):
+        annotations = dict(namespace.value["metadata"].get("annotations") or {})
+        metadata = {"name": namespace.name, "labels": dict(labels), "annotations": annotations}
+        world.kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        names.add(namespace.name)
+        until(
+            "the namespace has its ServiceAccount",
+            lambda: world.kube.get("v1", "ServiceAccount", "default", namespace.name), seconds=30,
+        )  # fmt: skip
+
+    yield have
+    for name in names:
+        world.kube.delete("v1", "Namespace", name)
+
+
 @contextmanager
 def held(world, objects):
     """Have these policies, with their parameters, in force."""
@@ -98,12 +121,12 @@ def answer(kube, value):
     "case", [*cases("refused-by-policy"), *cases("forbidden-build-pod")], ids=lambda case: case.name
 )
 @pytest.mark.usefixtures("everybody_may")
-def test_every_verdict_of_a_policy_is_that_of_the_api_server(case, world, tmp_path):
+def test_every_verdict_of_a_policy_is_that_of_the_api_server(case, world, have_namespace, tmp_path):
     overlay = overlay_of(case, tmp_path / "repository")
     namespace = overlay.build_pod.namespace
-    labels = overlay.find("Namespace", namespace).labels
+    found = overlay.find("Namespace", namespace)
     # Privileged, so that Pod Security has no say: that is compared in its own test.
-    privileged = {**labels, "pod-security.kubernetes.io/enforce": "privileged"}
+    privileged = {**found.labels, "pod-security.kubernetes.io/enforce": "privileged"}
     admission = Admission.of(overlay.objects)
     needed = [
         without_namespace_of_cluster_wide(item.value) for item in overlay.objects
@@ -111,7 +134,8 @@ def test_every_verdict_of_a_policy_is_that_of_the_api_server(case, world, tmp_pa
     ]  # fmt: skip
     clients = {}
     compared = 0
-    with a_namespace(world, namespace, privileged), held(world, needed):
+    have_namespace(found, privileged)
+    with held(world, needed):
         for title, value, user in asked_of(overlay):
             kube = clients.setdefault(user, Kube(world.cluster.kubeconfig_path, user=user))
             predicted = [
@@ -133,26 +157,9 @@ def test_every_verdict_of_a_policy_is_that_of_the_api_server(case, world, tmp_pa
     assert compared > 5
 
 
-@contextmanager
-def a_namespace(world, name, labels):
-    """Have a namespace of this name and these labels."""
-    world.kube.apply(
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels)}}
-    )
-    until(
-        "the namespace has its ServiceAccount",
-        lambda: world.kube.get("v1", "ServiceAccount", "default", name), seconds=30,
-    )  # fmt: skip
-    try:
-        yield
-    finally:
-        world.kube.delete("v1", "Namespace", name)
-        until("the namespace is gone", lambda: not world.kube.get("v1", "Namespace", name), seconds=120)
-
-
 @pytest.mark.parametrize("case", cases("forbidden-build-pod"), ids=lambda case: case.name)
 @pytest.mark.usefixtures("everybody_may")
-def test_a_build_pod_is_refused_where_validate_says_so(case, world, tmp_path):
+def test_a_build_pod_is_refused_where_validate_says_so(case, world, have_namespace, tmp_path):
     overlay = overlay_of(case, tmp_path / "repository")
     pod, namespace = overlay.build_pod.object.value, overlay.build_pod.namespace
     needed = [
@@ -160,7 +167,9 @@ def test_a_build_pod_is_refused_where_validate_says_so(case, world, tmp_path):
         if item.kind in (*POLICIES, "ConfigMap", "ServiceAccount", "ResourceQuota", "LimitRange")
     ]  # fmt: skip
     kube = Kube(world.cluster.kubeconfig_path, user=BINDERHUB.format(namespace))
-    with a_namespace(world, namespace, overlay.find("Namespace", namespace).labels), held(world, needed):
+    found = overlay.find("Namespace", namespace)
+    have_namespace(found, found.labels)
+    with held(world, needed):
         if case.name.startswith("good-"):
             assert not kube.refusal(pod)
         else:
