@@ -90,6 +90,8 @@ def test_an_upgrade_loses_nothing(world, builds, previous):
         pruned = world.application.sync(world.installation.render())
         # The stream belongs to the BinderHub that goes; the build does not.
         stream.transcript()
+    # The tests give the old one a second to end, and whoever is with it then is cut off.
+    world.kube.the_pod(NAMESPACE, "app.kubernetes.io/component=binderhub")
     world.wait_for_answer()
     assert old <= {one.name for one in pruned}
     until("the old configuration is gone", lambda: not old & generated(world.kube), seconds=30)
