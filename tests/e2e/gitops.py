@@ -48,12 +48,15 @@ class ArgoCD:
         Raises:
             CannotRunError: its manifests or images cannot be had.
         """
-        self._world = world
         self._kube = world.kube
-        world.cluster.load({world.cluster.node(CORE): supply.sources(images(supply))})
+        objects = _manifests(supply)
+        wanted = references(objects)
+        # The world was brought up with them at hand.
+        found = [one for one in world.sources if one.reference in wanted]
+        world.cluster.load({world.cluster.node(CORE): found})
         # Custom resource definitions are an application's objects like any other.
         self._install = Application("argocd", self._kube)
-        self._install.sync(_manifests(supply))
+        self._install.sync(objects)
         self._kube.forget_kinds()
 
     def delete(self) -> None:
