@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import supply
+from tests.e2e import preflight, supply
 from tests.e2e.airgap.programs import KUBERNETES
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +54,21 @@ def test_a_variable_is_one_that_is_read(page):
     named = set(re.findall(r"^\| `([A-Z_]+)`", text(page), re.MULTILINE)) - {"KUSTOMIZE", "KIND"}
     assert named
     assert {name for name in named if f'"{name}"' not in SOURCES} == set()
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        E2E / "README.md",
+        ROOT / "docs" / "how-to" / "playground.md",
+        ROOT / "docs" / "tutorials" / "build-an-image.md",
+    ],
+    ids=relative,
+)
+def test_what_a_page_asks_for_is_what_is_required(page):
+    assert re.findall(r"(\d+) GiB of memory[^.]*? (\d+)(?: GiB)? of disk", text(page)) == [
+        (str(preflight.MEMORY_GIB), str(preflight.DISK_GIB))
+    ]
 
 
 def test_every_option_is_one_of_pytest():
